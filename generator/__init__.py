@@ -1,0 +1,1 @@
+"""Numbers to pixels: condition encoders, attention branches, the denoiser, its sampler and its training."""

@@ -1,0 +1,95 @@
+"""New people: identity embeddings sampled from a Gaussian fitted to training identities, kept apart from one another."""
+
+# N identities, E embedding width of an encoder, K components
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from manifests.errors import InputError, WeightsError
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityPrior:
+    """Joint Gaussian of the conditioners' embeddings, and linear predictions of what other recognisers see in such a person.
+
+    mean (sum E,) and basis (K, sum E): a person is mean + z @ basis with z ~ N(0, 1), cut into encoders, each part made unit length.
+    predictors name -> (sum E + 1, E): expected embedding of a recogniser that conditions nothing (last row: constant).
+    apart: largest cosine allowed between two sampled people, by the first encoder, at the false-match rate that the card states.
+    """
+
+    dims: Mapping[str, int]
+    mean: NDArray[np.float32]
+    basis: NDArray[np.float32]
+    predictors: Mapping[str, NDArray[np.float32]]
+    apart: float
+
+    @staticmethod
+    def load(path: Path) -> IdentityPrior:
+        """Reads a prior file. Raises WeightsError when it is missing or no prior."""
+        try:
+            with safe_open(path, framework="numpy") as file:
+                header = json.loads((file.metadata() or {})["prior"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        except (FileNotFoundError, SafetensorError, KeyError, ValueError) as error:
+            raise WeightsError(f'identity prior: "{path}" can\'t be read ({error}). Run "facemint weights verify" or train it again.') from error
+        predictors = {key.removeprefix("predict."): value for key, value in tensors.items() if key.startswith("predict.")}
+        return IdentityPrior(dims=header["dims"], mean=tensors["mean"], basis=tensors["basis"], predictors=predictors, apart=header["apart"])
+
+    def save(self, path: Path) -> None:
+        """Writes the prior as safetensors with its header as metadata."""
+        tensors = {"mean": self.mean, "basis": self.basis, **{f"predict.{name}": value for name, value in self.predictors.items()}}
+        header = {"dims": dict(self.dims), "apart": self.apart}
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata={"prior": json.dumps(header)})
+
+    def sample(self, count: int, seed: int, *, max_tries: int = 200) -> dict[str, NDArray[np.float32]]:
+        """`count` people as unit embeddings per encoder, each (count, E); predicted recognisers are further keys.
+
+        Person i depends on (seed, i) and on the people before it, whose neighbourhood it must avoid, so a longer list starts with a shorter one.
+        Raises InputError when no person can be placed within max_tries draws.
+        """
+        people: list[NDArray[np.float32]] = []
+        first = slice(0, next(iter(self.dims.values())))
+        for index in range(count):
+            draw = np.random.default_rng([seed, index])
+            for _ in range(max_tries):
+                person = self._unit_parts(self.mean + draw.standard_normal(len(self.basis), dtype=np.float32) @ self.basis)
+                if not people or float(np.max(np.stack(people)[:, first] @ person[first])) <= self.apart:
+                    break
+            else:
+                raise InputError(
+                    f"identity prior: person {index} of {count} comes closer than cosine {self.apart:.3f} to an earlier one in {max_tries} draws. "
+                    "Ask for fewer identities or give your own with identities.path."
+                )
+            people.append(person)
+        joint = np.stack(people) if people else np.zeros((0, len(self.mean)), dtype=np.float32)
+        return self.split(joint)
+
+    def split(self, joint: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Joint vectors (N, sum E) as one unit embedding per encoder, and the predicted ones."""
+        edges = np.cumsum([0, *self.dims.values()])
+        parts = {name: _unit(joint[:, a:b]) for name, a, b in zip(self.dims, edges[:-1], edges[1:], strict=True)}
+        constant = np.ones((len(joint), 1), dtype=np.float32)
+        predicted = {name: _unit(np.concatenate([joint, constant], axis=1) @ weight) for name, weight in self.predictors.items()}
+        return {**parts, **predicted}
+
+    def _unit_parts(self, joint: NDArray[np.float32]) -> NDArray[np.float32]:
+        edges = np.cumsum([0, *self.dims.values()])
+        return np.concatenate([_unit(joint[None, a:b])[0] for a, b in zip(edges[:-1], edges[1:], strict=True)])
+
+
+def sample_identities(path: Path, count: int, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Embeddings of `count` new people from the prior in `path`: encoder -> (count, E), unit length."""
+    return IdentityPrior.load(path).sample(count, seed)
+
+
+def _unit(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9), dtype=np.float32)

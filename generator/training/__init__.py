@@ -1,0 +1,1 @@
+"""Training of the bundled model: one loop, one file per trained thing."""
