@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ class IdentityPrior:
 
     def _unit_parts(self, joint: NDArray[np.float32]) -> NDArray[np.float32]:
         edges = np.cumsum([0, *self.dims.values()])
-        return np.concatenate([_unit(joint[None, a:b])[0] for a, b in zip(edges[:-1], edges[1:], strict=True)])
+        return np.concatenate([_unit(joint[None, a:b])[0] for a, b in pairwise(edges)])
 
 
 def sample_identities(path: Path, count: int, seed: int) -> dict[str, NDArray[np.float32]]:

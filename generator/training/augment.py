@@ -1,4 +1,4 @@
-"""Batched picture augmentation on tensors: flips, colour, crops by landmarks, and swapped surroundings."""
+"""Batched picture augmentation: flips, colour, lost detail, and crops by landmarks."""
 
 # B images, H W pixels, P points
 
@@ -19,24 +19,6 @@ def to_unit(images_rgb: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images_rgb)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def colour_jitter(images: Tensor, draw: np.random.Generator, *, strength: float = 1.0, grey: float = 0.0) -> Tensor:
-    """Brightness, contrast, gamma, saturation and per-channel gain, each image its own; (B, 3, H, W) in -1..1."""
-    count = len(images)
-
-    def factor(spread: float) -> Tensor:
-        return torch.from_numpy(np.exp(draw.normal(0, spread * strength, (count, 1, 1, 1))).astype(np.float32))
-
-    x = (images + 1) / 2
-    gain = torch.from_numpy(np.exp(draw.normal(0, 0.06 * strength, (count, 3, 1, 1))).astype(np.float32))
-    x = (x * gain * factor(0.15)).clamp(1e-4, 1) ** factor(0.15)
-    mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    x = mean + (x - mean) * factor(0.15)
-    luma = (x * torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]).sum(dim=1, keepdim=True)
-    saturation = factor(0.25)
-    saturation[torch.from_numpy(draw.random(count) < grey)] = 0.0
-    return (luma + (x - luma) * saturation).clamp(0, 1) * 2 - 1
-
-
 def degrade(images: Tensor, draw: np.random.Generator, *, share: float = 0.5) -> Tensor:
     """Loses detail as cameras and re-sampling do: a random down-up scale on a share of the images, and sensor noise."""
     out = images.clone()
@@ -50,20 +32,6 @@ def degrade(images: Tensor, draw: np.random.Generator, *, share: float = 0.5) ->
     sigma = torch.from_numpy((draw.random((len(images), 1, 1, 1)) ** 3 * 0.12).astype(np.float32))
     noise = torch.from_numpy(draw.standard_normal(tuple(images.shape), dtype=np.float32))
     return (out + noise * sigma).clamp(-1, 1)
-
-
-def swap_surroundings(images: Tensor, keep: Tensor, draw: np.random.Generator, *, share: float = 0.7) -> Tensor:
-    """Replaces what is outside `keep` (B, 1, H, W) by another image of the batch, or by one colour, on a share of the images.
-
-    A recogniser trained so learns the face and not the hair, clothes or backdrop, which a face swap leaves alone.
-    """
-    count = len(images)
-    other = images[torch.from_numpy(draw.permutation(count))]
-    flat = torch.from_numpy(draw.uniform(-1, 1, (count, 3, 1, 1)).astype(np.float32)).expand_as(images)
-    use_flat = torch.from_numpy(draw.random(count) < 0.3)[:, None, None, None]
-    replaced = images * keep + torch.where(use_flat, flat, other) * (1 - keep)
-    chosen = torch.from_numpy(draw.random(count) < share)[:, None, None, None]
-    return torch.where(chosen, replaced, images)
 
 
 def crop_affine(landmarks5_px: NDArray[np.floating], draw: np.random.Generator | None, *, size: int = 112, jitter_px: float = 1.5,
@@ -123,7 +91,10 @@ def similarity_jitter(draw: np.random.Generator, count: int, *, size: int, scale
 
 
 def jitter_bytes(images_rgb: NDArray[np.uint8], draw: np.random.Generator, *, strength: float = 1.0, grey: float = 0.0) -> NDArray[np.uint8]:
-    """`colour_jitter` for (B, H, W, 3) bytes: one look-up table per channel, then one 3 x 3 colour matrix; each image its own."""
+    """Brightness, contrast, gamma, saturation and per-channel gain, each image its own; (B, H, W, 3) bytes.
+
+    One look-up table per channel and one 3 x 3 colour matrix. `grey` is the share that loses its colour altogether.
+    """
     out = np.empty_like(images_rgb)
     ramp = np.arange(256, dtype=np.float64)[:, None] / 255
     luma = np.array([0.299, 0.587, 0.114])

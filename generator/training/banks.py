@@ -17,6 +17,10 @@ from PIL import Image
 from generator.training.corpus import Corpus
 from manifests.face_mask import face_mask
 
+NUM_SCENES = 72
+MAX_SCENE_YAW_DEG = 28.0
+GLASSES = 8  # class of the label map
+
 
 def write_scenes(corpus: Corpus, embeddings: Mapping[str, NDArray[np.float32]], path: Path) -> int:
     """One row per picture: the picture, its face mask, tags, and the conditions of the person in it; returns the number of rows.
@@ -47,6 +51,14 @@ def write_scenes(corpus: Corpus, embeddings: Mapping[str, NDArray[np.float32]], 
     return len(rows)
 
 
+def choose_scenes(corpus: Corpus, *, count: int = NUM_SCENES) -> NDArray[np.int64]:
+    """Row numbers of portraits that make good backgrounds: heads turned by at most 28 degrees, no glasses, one a person, spread evenly."""
+    fits = (np.abs(corpus.pose_deg[:, 0]) <= MAX_SCENE_YAW_DEG) & ~(corpus.labels == GLASSES).any(axis=(1, 2))
+    rows = np.flatnonzero(fits)
+    one_each = rows[np.unique(corpus.identity[rows], return_index=True)[1]]
+    return one_each[np.linspace(0, len(one_each) - 1, min(count, len(one_each))).round().astype(np.int64)]
+
+
 def scene_tags(image_rgb: NDArray[np.uint8], mask: NDArray[np.uint8], yaw_deg: float) -> list[str]:
     """Words measured on the picture: how bright and how colourful the part outside the face is, and where the head looks."""
     outside = image_rgb[mask == 0].astype(np.float32)
@@ -61,7 +73,7 @@ def scene_tags(image_rgb: NDArray[np.uint8], mask: NDArray[np.uint8], yaw_deg: f
 
 def write_expressions(corpus: Corpus, embedding: NDArray[np.float32], path: Path, *, per_word: int = 24) -> int:
     """Reference embeddings per emotion word: one row per rendered expression, averaged over the people who wear it; returns the rows."""
-    rows, taken = [], {word: 0 for word in np.unique(corpus.word)}
+    rows, taken = [], dict.fromkeys(np.unique(corpus.word), 0)
     for expression in np.unique(corpus.expression):
         members = np.flatnonzero(corpus.expression == expression)
         word = str(corpus.word[members[0]])

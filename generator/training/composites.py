@@ -53,18 +53,25 @@ class Composer:
         return jitter_bytes(pictures, draw, strength=1.4, grey=0.2), faces
 
     def background(self, draw: np.random.Generator) -> NDArray[np.uint8]:
-        """A canvas without faces: colour, clouds, shapes, faceless pieces, or the tiles of a portrait in wild order."""
-        kind = draw.choice(5, p=(0.1, 0.2, 0.2, 0.3, 0.2))
-        if kind == 0:
-            canvas = np.full((CANVAS_SIZE, CANVAS_SIZE, 3), draw.integers(0, 256, 3), dtype=np.uint8)
-        elif kind in (1, 2):
-            canvas = _clouds(draw)
-        elif kind == 3:
-            canvas = _resized(self.pieces[draw.integers(len(self.pieces))], CANVAS_SIZE, CANVAS_SIZE)
-        else:
-            canvas = self._tiles(draw)
-        if kind == 2 or draw.random() < 0.3:
+        """A canvas without faces: colour, clouds, stripes, faceless pieces alone or in a mosaic, or a portrait's tiles in wild order."""
+        kind = draw.choice(("colour", "clouds", "stripes", "piece", "mosaic", "tiles"), p=(0.06, 0.26, 0.12, 0.16, 0.2, 0.2))
+        match kind:
+            case "colour":
+                canvas = np.full((CANVAS_SIZE, CANVAS_SIZE, 3), draw.integers(0, 256, 3), dtype=np.uint8)
+            case "clouds":
+                canvas = _clouds(draw)
+            case "stripes":
+                canvas = _stripes(draw)
+            case "piece":
+                canvas = _resized(self.pieces[draw.integers(len(self.pieces))], CANVAS_SIZE, CANVAS_SIZE)
+            case "mosaic":
+                canvas = self._mosaic(draw)
+            case _:
+                canvas = self._tiles(draw)
+        if draw.random() < 0.45:
             _shapes(canvas, self.pieces, draw)
+        if draw.random() < 0.3:
+            canvas = _lights(canvas, draw)
         return canvas
 
     def paste_faces(self, canvas: NDArray[np.uint8], count: int, draw: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
@@ -93,6 +100,16 @@ class Composer:
         if placed and draw.random() < 0.2:
             _occlude(canvas, placed[int(draw.integers(len(placed)))], self.pieces, draw)
         return canvas, np.stack(placed) if placed else np.zeros((0, 5, 2))
+
+    def _mosaic(self, draw: np.random.Generator) -> NDArray[np.uint8]:
+        canvas = _clouds(draw)
+        for _ in range(int(draw.integers(6, 30))):
+            width, height = (int(v) for v in np.exp(draw.uniform(np.log(10), np.log(110), 2)))
+            x, y = (int(v) for v in draw.integers(0, CANVAS_SIZE - 8, 2))
+            x1, y1 = min(CANVAS_SIZE, x + width), min(CANVAS_SIZE, y + height)
+            piece = self.pieces[int(draw.integers(len(self.pieces)))]
+            canvas[y:y1, x:x1] = _resized(np.ascontiguousarray(np.rot90(piece, int(draw.integers(4)))), x1 - x, y1 - y)
+        return canvas
 
     def _tiles(self, draw: np.random.Generator) -> NDArray[np.uint8]:
         tile = int(draw.choice((16, 24, 32)))
@@ -141,6 +158,24 @@ def _clouds(draw: np.random.Generator) -> NDArray[np.uint8]:
     return np.clip(out + draw.uniform(20, 235, 3), 0, 255).astype(np.uint8)
 
 
+def _stripes(draw: np.random.Generator) -> NDArray[np.uint8]:
+    ys, xs = np.mgrid[:CANVAS_SIZE, :CANVAS_SIZE].astype(np.float32)
+    angle, period, bend = draw.uniform(0, np.pi), np.exp(draw.uniform(np.log(4), np.log(60))), draw.uniform(0, 12)
+    along = xs * np.cos(angle) + ys * np.sin(angle) + bend * np.sin((ys - xs) * draw.uniform(0.01, 0.08))
+    wave = np.clip(np.sin(along * 2 * np.pi / period) * draw.uniform(0.8, 6), -1, 1)[..., None] / 2 + 0.5
+    return (draw.uniform(0, 255, 3) * wave + draw.uniform(0, 255, 3) * (1 - wave)).astype(np.uint8)
+
+
+def _lights(canvas: NDArray[np.uint8], draw: np.random.Generator) -> NDArray[np.uint8]:
+    """Soft bright and dark spots, as of reflections and shade."""
+    small = np.zeros((24, 24), dtype=np.float32)
+    for _ in range(int(draw.integers(1, 8))):
+        y, x = draw.integers(0, 24, 2)
+        small[y, x] += draw.uniform(-1, 1) * draw.uniform(200, 2500)
+    spots = cv2.resize(cv2.GaussianBlur(small, (0, 0), float(draw.uniform(0.8, 3))), (CANVAS_SIZE, CANVAS_SIZE), interpolation=cv2.INTER_CUBIC)
+    return np.clip(canvas + spots[..., None], 0, 255).astype(np.uint8)
+
+
 def _shapes(canvas: NDArray[np.uint8], pieces: Sequence[NDArray[np.uint8]], draw: np.random.Generator) -> None:
     for _ in range(int(draw.integers(1, 14))):
         colour = tuple(int(v) for v in draw.integers(0, 256, 3))
@@ -150,8 +185,11 @@ def _shapes(canvas: NDArray[np.uint8], pieces: Sequence[NDArray[np.uint8]], draw
         centre = tuple(int(v) for v in draw.integers(0, CANVAS_SIZE, 2))
         axes = tuple(int(v) for v in np.exp(draw.uniform(np.log(2), np.log(60), 2)))
         thickness = -1 if draw.random() < 0.7 else int(draw.integers(1, 5))
-        kind = draw.integers(3)
-        if kind == 0:
+        kind = draw.integers(4)
+        if kind == 3:
+            letters = "".join(chr(int(v)) for v in draw.integers(33, 123, int(draw.integers(1, 9))))
+            cv2.putText(canvas, letters, centre, int(draw.integers(0, 8)), float(draw.uniform(0.3, 2.5)), colour, int(draw.integers(1, 4)), cv2.LINE_AA)
+        elif kind == 0:
             cv2.ellipse(canvas, centre, axes, float(draw.uniform(0, 180)), 0, 360, colour, thickness, cv2.LINE_AA)
         elif kind == 1:
             cv2.rectangle(canvas, centre, (centre[0] + axes[0], centre[1] + axes[1]), colour, thickness)

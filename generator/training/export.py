@@ -1,4 +1,4 @@
-"""Writes a network as an ONNX file with weights stored in half precision, and checks that it computes the same."""
+"""Writes a network as an ONNX file with weights stored in few bits, and checks that it computes the same."""
 
 # B batch
 
@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -21,16 +22,18 @@ from torch import nn
 from manifests.errors import WeightsError
 
 OPSET = 17
-SMALLEST_HALVED = 256  # elements; smaller tensors stay in single precision
+SMALLEST_NARROWED = 256  # elements; smaller tensors stay in single precision
 MAX_COSINE_LOSS = 1e-3
+
+Storage = Literal["single", "half", "byte"]
 
 
 def export_onnx(network: nn.Module, path: Path, *, example: NDArray[np.float32], outputs: Sequence[str] = ("embedding",), spatial: bool = False,
-                half: bool = True) -> dict[str, float]:  # fmt: skip
+                storage: Storage = "half") -> dict[str, float]:  # fmt: skip
     """Writes `path` and returns its parity figures; the batch axis is free, and height and width too with `spatial`.
 
     example (B, 3, H, W) in -1..1 is what parity is checked on: the largest absolute difference from PyTorch over the size of
-    the output with single-precision weights (must stay below 1e-3), and the cosine lost by half-precision storage.
+    the output with single-precision weights (must stay below 1e-3), and the cosine lost by narrower `storage`.
     Raises WeightsError when either is too large.
     """
     network = network.eval().float()
@@ -50,32 +53,41 @@ def export_onnx(network: nn.Module, path: Path, *, example: NDArray[np.float32],
     expected = [part.numpy() for part in (wanted if isinstance(wanted, tuple) else (wanted,))]
     exact = run_onnx(temporary, example)
     error = max(float(np.abs(a - b).max() / (np.abs(b).max() + 1e-6)) for a, b in zip(exact, expected, strict=True))
-    figures = {"parity_error": error, "half_cosine_loss": 0.0}
-    if half:
-        store_half(temporary)
+    figures = {"parity_error": error, "storage_cosine_loss": 0.0}
+    if storage != "single":
+        narrow(temporary, storage)
         stored = run_onnx(temporary, example)
-        figures["half_cosine_loss"] = max(1 - _cosine(a, b) for a, b in zip(stored, expected, strict=True))
-    if error > 1e-3 or figures["half_cosine_loss"] > MAX_COSINE_LOSS:
+        figures["storage_cosine_loss"] = max(1 - _cosine(a, b) for a, b in zip(stored, expected, strict=True))
+    if error > 1e-3 or figures["storage_cosine_loss"] > MAX_COSINE_LOSS:
         temporary.unlink()
-        raise WeightsError(f'exporting "{path.name}": ONNX differs from PyTorch ({figures}, at most 1e-3 each). Export with half=False.')
+        raise WeightsError(f'exporting "{path.name}": ONNX differs from PyTorch ({figures}, at most 1e-3 each). Export with storage="single".')
     os.replace(temporary, path)
     return figures | {"bytes": float(path.stat().st_size)}
 
 
-def store_half(path: Path) -> None:
-    """Rewrites large float initialisers as half precision behind a Cast, so that the graph still computes in single precision."""
+def narrow(path: Path, storage: Literal["half", "byte"]) -> None:
+    """Rewrites large float initialisers in half precision, or as bytes with one scale per first axis; the graph still computes in single.
+
+    A Cast, and for bytes a Mul, widens each again; ONNX Runtime folds both once when it opens the file.
+    """
     model = onnx.load(str(path))
     graph = model.graph
-    casts = []
+    widen = []
     for tensor in list(graph.initializer):
-        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < SMALLEST_HALVED:
+        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < SMALLEST_NARROWED:
             continue
         name, values = tensor.name, numpy_helper.to_array(tensor)
-        stored = numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
         graph.initializer.remove(tensor)
-        graph.initializer.append(stored)
-        casts.append(helper.make_node("Cast", [stored.name], [name], name=f"widen.{name}", to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
+        if storage == "half":
+            graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            widen.append(helper.make_node("Cast", [f"{name}.half"], [name], name=f"widen.{name}", to=TensorProto.FLOAT))
+        else:
+            scale = np.abs(values).max(axis=tuple(range(1, values.ndim)), keepdims=True) / 127 + 1e-12
+            graph.initializer.append(numpy_helper.from_array(np.round(values / scale).astype(np.int8), f"{name}.byte"))
+            graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}.scale"))
+            widen.append(helper.make_node("Cast", [f"{name}.byte"], [f"{name}.wide"], name=f"widen.{name}", to=TensorProto.FLOAT))
+            widen.append(helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name], name=f"scale.{name}"))
+    nodes = [*widen, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     onnx.checker.check_model(model)

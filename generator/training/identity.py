@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from generator.training.corpus import NUM_ATTRIBUTES, Corpus, identity_groups
 from generator.training.crops import CropSpec, FaceCrops, plain_crops
-from generator.training.export import export_onnx
+from generator.training.export import Storage, export_onnx
 from generator.training.loop import LoopConfig
 from generator.training.losses import margin_logits, supervised_contrast, weighted_triplet
 from generator.training.nets import Embedder, Trunk
@@ -52,7 +52,7 @@ RECOGNISERS: dict[str, RecogniserSpec] = {
     "identity_triplet": RecogniserSpec(block="plain", widths=(24, 48, 96, 160), depths=(1, 1, 2), dim=128, loss="triplet", pool="places", seed=13),
     "gate": RecogniserSpec(
         block="bottleneck", widths=(32, 64, 160, 320), depths=(2, 3, 2), dim=192, loss="cos", pool="places", pictures_per_identity=2, seed=14,
-        crops=CropSpec(jitter_px=1.5, swap_share=0.6, colour=0.6),
+        crops=CropSpec(jitter_px=1.5, swap_share=0.75, colour=0.6),
     ),
     "auditor": RecogniserSpec(
         block="patch", widths=(48, 112, 192), depths=(2, 3, 3), dim=160, loss="contrast_cos", audit=True, inner=(12, 100), seed=15,
@@ -155,16 +155,18 @@ def embed(network: nn.Module, images_rgb: NDArray[np.uint8], landmarks5_px: NDAr
     return np.concatenate(parts)
 
 
-def export(network: nn.Module, path: Path, corpus: Corpus) -> dict[str, float]:
+def export(network: nn.Module, path: Path, corpus: Corpus, *, storage: Storage = "half") -> dict[str, float]:
     """Writes the ONNX file of an embedder; parity is checked on eight held-out portraits."""
     rows = np.flatnonzero(corpus.held_out)[:: max(1, int(corpus.held_out.sum()) // 8)][:8]
     example = plain_crops(corpus.images_rgb[rows], corpus.landmarks5_px[rows]).numpy()
-    return export_onnx(network, path, example=example)
+    return export_onnx(network, path, example=example, storage=storage)
 
 
 def measure(network: nn.Module, corpus: Corpus, quadruples: dict[str, Corpus]) -> dict[str, float]:
-    """Verification on the held-out identities, and on true swaps: `quadruples` holds rows "background", "identity" and "target"."""
+    """Verification on the held-out identities, and on true swaps: `quadruples` holds rows "background", "identity" and "target", or nothing."""
     held = corpus.rows(np.flatnonzero(corpus.held_out))
     figures = verification_figures(embed(network, held.images_rgb, held.landmarks5_px), held.identity)
+    if not quadruples:
+        return figures
     parts = {name: embed(network, rows.images_rgb, rows.landmarks5_px) for name, rows in quadruples.items()}
     return figures | swap_figures(parts["target"], parts["identity"], parts["background"])

@@ -164,6 +164,8 @@ def _resume(task: Task, folder: Path, parameters: Sequence[Tensor], average: lis
     for i, parameter in enumerate(parameters):
         average[i].copy_(state[f"ema.{i}"])
         if f"opt.{i}.exp_avg" in state:
-            optimizer.state[parameter] = {key: state[f"opt.{i}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            # subtle: the fused optimiser pairs elements in memory order, so moments need their parameter's memory format
+            moments = {key: torch.empty_like(parameter.detach()).copy_(state[f"opt.{i}.{key}"]) for key in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[parameter] = {"step": state[f"opt.{i}.step"], **moments}
     record = json.loads((folder / f"{task.name}.json").read_text())
     return Progress(step=record["step"], seconds=record["seconds"], log=record["log"])

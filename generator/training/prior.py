@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ def fit_prior(embeddings: Mapping[str, NDArray[np.float32]], identity: NDArray[n
     means = np.stack([joint[identity == i].mean(axis=0) for i in np.unique(identity)])
     # subtle: a mean of unit vectors is shorter than they are; bring each encoder's part back to length 1 before fitting
     edges = np.cumsum([0, *dims.values()])
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         means[:, a:b] /= np.linalg.norm(means[:, a:b], axis=1, keepdims=True)
     centre = means.mean(axis=0)
     _, scale, rows = np.linalg.svd(means - centre, full_matrices=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,12 +30,16 @@ def settle(task: Task, config: LoopConfig, folder: Path, *, num_batches: int = 2
     return task.network
 
 
-def write_card(folder: Path, name: str, *, trained_on: Corpus, batch_size: int, progress_file: Path, figures: Mapping[str, float], notes: str) -> Path:
-    """Writes cards/NAME.json: what a net learned from, for how long, and what was measured."""
+def write_card(folder: Path, name: str, *, trained_on: Corpus, batch_size: int, progress_file: Path, figures: Mapping[str, float], notes: str,
+               command: str | None = None) -> Path:  # fmt: skip
+    """Writes cards/NAME.json: what a net learned from, for how long, and what was measured; `command` None: the part's own."""
     progress = json.loads(progress_file.read_text())
     seconds = max(1, progress["seconds"])
     card = {
         "name": name,
+        "data": "rendered face corpus with exact labels; no real person",
+        "command": command or f"facemint train {name} --corpus CORPUS",
+        "device": f"{os.cpu_count()} CPU cores",
         "pictures": len(trained_on),
         "identities": len(np.unique(trained_on.identity)),
         "steps": progress["step"],

@@ -34,6 +34,7 @@ class SFSRConfig:
     drop_expression: float = 0.08
     drop_both: float = 0.06
     outside_weight: float = 0.15  # weight of latent cells outside the face area, which the composite throws away
+    channel_weight_cap: float = 3.0  # of a latent channel's weight, which is its share in the pixels' deviation relative to the mean
     snr_cap: float = 5.0  # min-SNR weighting, Hang et al. (2023), eq. 8 for velocity
     perceptual_every: int = 0  # 0: never; n: identity and expression losses on every n-th step
     perceptual_rows: int = 8
@@ -72,13 +73,16 @@ class SFSRTask:
     name = "sfsr"
 
     def __init__(self, corpus: Corpus, latents: LatentCorpus, embeddings: Mapping[str, NDArray[np.float32]], network: SFSRNetwork,
-                 config: SFSRConfig, *, perceptual: PerceptualLosses | None = None) -> None:  # fmt: skip
+                 config: SFSRConfig, *, channel_scale: Tensor | None = None, perceptual: PerceptualLosses | None = None) -> None:  # fmt: skip
         self.corpus, self.latents, self.config = corpus, latents, config
         self.network = network
         self.identity = {name: torch.from_numpy(embeddings[name]) for name in network.conditions.config.identity_dims}
         self.expression = torch.from_numpy(embeddings["expression"])
         self.lenders = Lenders.of(corpus)
         self.alphas = alphas_cumprod()
+        # subtle: in whitened latents every channel is equally loud, but the first few carry the face and the last few its finest detail
+        scale = torch.ones(latents.latents.shape[2]) if channel_scale is None else channel_scale
+        self.channel_weight = (scale / scale.mean()).clamp(max=config.channel_weight_cap)[None, :, None, None]
         self.perceptual = perceptual
 
     def loss(self, draw: np.random.Generator, batch_size: int, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -94,7 +98,7 @@ class SFSRTask:
         snr = a / (1 - a)
         weight = snr.clamp(max=self.config.snr_cap) / (snr + 1)
         area = self.config.outside_weight + (1 - self.config.outside_weight) * (inputs.mask > 0.02).float()
-        squared = (predicted.float() - velocity) ** 2 * area
+        squared = (predicted.float() - velocity) ** 2 * area * self.channel_weight
         # subtle: divided by the mean weight of the schedule, so that the perceptual terms keep the paper's proportions
         denoising = (squared * weight).mean() / 0.3
         figures = {"denoising": float(denoising.detach())}

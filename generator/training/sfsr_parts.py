@@ -18,7 +18,7 @@ from generator.sampler import Schedule
 from generator.training import expression, identity
 from generator.training.augment import to_unit
 from generator.training.corpus import Corpus
-from generator.training.embeddings import IDENTITY_FILES, embed_corpus
+from generator.training.embeddings import IDENTITY_FILES, kept_embeddings
 from generator.training.loop import LoopConfig
 from generator.training.perceptual import PerceptualLosses
 from generator.training.sfsr import SFSRConfig, SFSRNetwork, SFSRTask
@@ -30,7 +30,7 @@ TOKENS_PER_CONDITION = 4
 
 def loop_config(steps: int) -> LoopConfig:
     """How the bundled denoiser is trained."""
-    return LoopConfig(steps=steps, batch_size=24, learning_rate=4e-4, ema_decay=0.998)
+    return LoopConfig(steps=steps, batch_size=24, learning_rate=5e-4, ema_decay=0.998)
 
 
 def fresh_network(embeddings: dict[str, np.ndarray], *, seed: int = 0) -> SFSRNetwork:
@@ -52,17 +52,14 @@ def build(corpus: Corpus, work: Path, bundled: Path, config: SFSRConfig | None =
     seen = corpus.rows(~corpus.held_out)
     autoencoder = PatchAutoencoder.load(bundled / "core" / "vae")
     latents = encode_corpus(seen, autoencoder, work)
-    kept = work / "embeddings.npz"
-    if not kept.exists():
-        np.savez(kept, allow_pickle=False, **embed_corpus(seen, bundled))
-    embeddings = dict(np.load(kept))
+    embeddings = kept_embeddings(seen, bundled, work)
     perceptual = None
     if config.perceptual_every:
         perceptual = PerceptualLosses(
             autoencoder, {name: identity.load_network(name, work) for name in IDENTITY_FILES}, expression.load_network("expression_encoder", work),
             identity_weight=config.identity_weight, expression_weight=config.expression_weight,
         )  # fmt: skip
-    return SFSRTask(seen, latents, embeddings, fresh_network(embeddings), config, perceptual=perceptual)
+    return SFSRTask(seen, latents, embeddings, fresh_network(embeddings), config, channel_scale=autoencoder.deviation, perceptual=perceptual)
 
 
 def load_network(work: Path) -> SFSRNetwork:

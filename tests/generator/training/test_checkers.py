@@ -31,6 +31,15 @@ def test_composites_hold_the_faces_they_claim(drawn_corpus: Corpus):
     assert (MIRROR5[MIRROR5] == np.arange(5)).all()
 
 
+def test_backgrounds_vary_and_are_pictures(drawn_corpus: Corpus):
+    draw = np.random.default_rng(0)
+    composer = Composer(drawn_corpus, num_pieces=4)
+    backgrounds = np.stack([composer.background(draw) for _ in range(40)])
+    assert backgrounds.shape == (40, CANVAS_SIZE, CANVAS_SIZE, 3)
+    assert backgrounds.dtype == np.uint8
+    assert len(np.unique(backgrounds.mean(axis=(1, 2, 3)).round())) > 20
+
+
 def test_cell_targets_peak_at_the_centre_and_point_back_to_the_landmarks():
     points = PORTRAIT_TEMPLATE[None] * 64 + 60
     heat, wanted, weight = detector.cell_targets([points, np.zeros((0, 5, 2))], 24)

@@ -26,7 +26,7 @@ def test_corpus_is_embedded_plain_and_mirrored(drawn_corpus: Corpus, tmp_path: P
     for k, (name, file) in enumerate((IDENTITY_FILES | EXPRESSION_FILES).items()):
         torch.manual_seed(k)
         networks[name] = Embedder(Trunk("plain", (8, 16), (1,)), 6 + k).eval()
-        export_onnx(networks[name], tmp_path / file, example=crops.numpy(), half=False)
+        export_onnx(networks[name], tmp_path / file, example=crops.numpy(), storage="single")
     embedding = embed_corpus(corpus, tmp_path)
     assert {name: rows.shape for name, rows in embedding.items()} == {
         "identity_arc": (2, 11, 6), "identity_metric": (2, 11, 7), "identity_triplet": (2, 11, 8), "expression": (2, 11, 9),

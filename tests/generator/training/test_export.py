@@ -8,7 +8,7 @@ import pytest
 import torch
 from insightface.model_zoo import get_model
 
-from generator.training.export import export_onnx, run_onnx
+from generator.training.export import Storage, export_onnx, run_onnx
 from generator.training.nets import Embedder, Trunk
 from manifests.errors import WeightsError
 
@@ -23,11 +23,19 @@ def test_exported_recogniser_computes_the_same_and_takes_any_batch(tmp_path: Pat
     network = Embedder(Trunk("residual", (8, 16, 32), (1, 1)), 16, pool="mean").eval()
     figures = export_onnx(network, tmp_path / "net.onnx", example=example)
     assert figures["parity_error"] < 1e-3
-    assert figures["half_cosine_loss"] < 1e-3
+    assert figures["storage_cosine_loss"] < 1e-3
     assert run_onnx(tmp_path / "net.onnx", example[:1])[0].shape == (1, 16)
     model = onnx.load(str(tmp_path / "net.onnx"))
     assert model.opset_import[0].version <= 17
     assert not list(tmp_path.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize(("storage", "bytes_per_weight"), [("half", 2), ("byte", 1)])
+def test_narrower_storage_is_smaller_by_its_width(tmp_path: Path, example: np.ndarray, storage: Storage, bytes_per_weight: int):
+    torch.manual_seed(0)
+    network = Embedder(Trunk("plain", (8, 64), (1,)), 128).eval()
+    size = {kind: export_onnx(network, tmp_path / kind, example=example, storage=kind)["bytes"] for kind in ("single", storage)}
+    assert size[storage] < size["single"] * (bytes_per_weight / 4 + 0.1)
 
 
 def test_insightface_opens_it_as_an_arcface_model_with_symmetric_input(tmp_path: Path, example: np.ndarray):
