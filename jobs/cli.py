@@ -40,7 +40,9 @@ def main() -> None:
 
 recipe = click.argument("recipe")
 overrides = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-out = click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Run folder; an earlier command's work is taken up.")
+out = click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Run folder, out/RECIPE if left out; an earlier command's work in it is taken up."
+)
 local = click.option("--local", is_flag=True, help="One worker in this process, without Ray; same bytes.")
 run_folder = click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 
@@ -68,9 +70,9 @@ def show(what: str, overrides: tuple[str, ...]) -> None:
 @recipe
 @out
 @overrides
-def plan(recipe: str, out: Path, overrides: tuple[str, ...]) -> None:
+def plan(recipe: str, out: Path | None, overrides: tuple[str, ...]) -> None:
     """Writes the manifest of a recipe: config.yaml and manifest/*.parquet."""
-    _, planned = _planned(out, _config(recipe, overrides))
+    _, planned = _planned(recipe, out, overrides)
     shards = planned.plan.shards()
     click.echo(f"{planned.plan.num_slots:,} slots in {planned.plan.num_cells:,} cells and {len(shards):,} shards")
 
@@ -79,11 +81,11 @@ def plan(recipe: str, out: Path, overrides: tuple[str, ...]) -> None:
 @recipe
 @out
 @overrides
-def prepare(recipe: str, out: Path, overrides: tuple[str, ...]) -> None:
+def prepare(recipe: str, out: Path | None, overrides: tuple[str, ...]) -> None:
     """Writes conditions/*.parquet: embeddings of people, references of expressions, backgrounds and masks; plans first if need be."""
-    run, planned = _planned(out, _config(recipe, overrides))
+    run, planned = _planned(recipe, out, overrides)
     for file in run.prepare(planned):
-        click.echo(f"wrote {out / file}")
+        click.echo(f"wrote {run.folder / file}")
 
 
 @main.command()
@@ -91,9 +93,9 @@ def prepare(recipe: str, out: Path, overrides: tuple[str, ...]) -> None:
 @out
 @local
 @overrides
-def make(recipe: str, out: Path, local: bool, overrides: tuple[str, ...]) -> None:
+def make(recipe: str, out: Path | None, local: bool, overrides: tuple[str, ...]) -> None:
     """Writes data/, rejected/, attempts/ and run.json; plans and prepares first if need be. Finished shards are skipped."""
-    run, planned = _planned(out, _config(recipe, overrides))
+    run, planned = _planned(recipe, out, overrides)
     finished = run.make(planned, run.prepare(planned), local=local)
     _finish(run, finished)
 
@@ -103,14 +105,14 @@ def make(recipe: str, out: Path, local: bool, overrides: tuple[str, ...]) -> Non
 @out
 @local
 @overrides
-def run(recipe: str, out: Path, local: bool, overrides: tuple[str, ...]) -> None:
+def run(recipe: str, out: Path | None, local: bool, overrides: tuple[str, ...]) -> None:
     """Writes the whole data set: manifest, conditions, shards, labels, report. The same command again goes on where it was."""
-    run, planned = _planned(out, _config(recipe, overrides))
+    run, planned = _planned(recipe, out, overrides)
     finished = run.make(planned, run.prepare(planned), local=local)
     if finished:
         from jobs.summarize import summarize
 
-        for path in summarize(out, again=False):
+        for path in summarize(run.folder, again=False):
             click.echo(f"wrote {path}")
     _finish(run, finished)
 
@@ -225,10 +227,11 @@ def _config(recipe: str, overrides: tuple[str, ...]) -> RunConfig:
     return load_config(find_recipe(recipe), overrides)
 
 
-def _planned(out: Path, config: RunConfig) -> tuple[Run, Planned]:
+def _planned(recipe: str, out: Path | None, overrides: tuple[str, ...]) -> tuple[Run, Planned]:
+    config = _config(recipe, overrides)  # first: a wrong key is said before anything heavy is imported
     from jobs.graph import Run
 
-    run = Run(out, config)
+    run = Run(out or Path("out") / Path(recipe).stem, config)
     planned = run.plan()
     for axis, item in planned.left_out():
         click.echo(f"left out: {axis} {item.file}: {item.reason}", err=True)

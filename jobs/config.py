@@ -98,7 +98,7 @@ class LimitsSection:
 class QCSection:
     """Which pictures are accepted."""
 
-    gate_fmr: float = 1e-3  # false-match rate at which the identity gate's threshold is taken
+    gate_fmr: float = 0.05  # false-match rate at which the identity gate's threshold is taken; a strong gate of your own deserves 0.001
     calibration: str | None = None  # folder with a sub-folder of photographs per person, to calibrate the gate on; null: as it was delivered
     rejecting: tuple[CheckName, ...] = get_args(CheckName)  # checks that may reject; the others only measure
     limits: LimitsSection = field(default_factory=LimitsSection)

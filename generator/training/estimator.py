@@ -99,7 +99,7 @@ def load_network(name: str, folder: Path) -> Estimator:
 def export(network: nn.Module, path: Path, corpus: Corpus) -> dict[str, float]:
     """Writes the ONNX file with its four named outputs; parity is checked on eight held-out portraits."""
     rows = np.flatnonzero(corpus.held_out)[:: max(1, int(corpus.held_out.sum()) // 8)][:8]
-    return export_onnx(network, path, example=plain_crops(corpus.images_rgb[rows], corpus.landmarks5_px[rows]).numpy(), outputs=OUTPUTS)
+    return export_onnx(network, path, example=plain_crops(corpus.images_rgb[rows], corpus.landmarks5_px[rows]).numpy(), outputs=OUTPUTS, storage="byte")
 
 
 @torch.no_grad()

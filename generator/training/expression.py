@@ -139,7 +139,7 @@ def standardise(encoder: ExpressionEncoder, corpus: Corpus) -> None:
 def export(encoder: nn.Module, path: Path, corpus: Corpus) -> dict[str, float]:
     """Writes the ONNX file with both branches; parity is checked on eight held-out portraits."""
     rows = np.flatnonzero(corpus.held_out)[:: max(1, int(corpus.held_out.sum()) // 8)][:8]
-    return export_onnx(encoder, path, example=plain_crops(corpus.images_rgb[rows], corpus.landmarks5_px[rows]).numpy())
+    return export_onnx(encoder, path, example=plain_crops(corpus.images_rgb[rows], corpus.landmarks5_px[rows]).numpy(), storage="byte")
 
 
 def measure(encoder: nn.Module, corpus: Corpus) -> dict[str, float]:

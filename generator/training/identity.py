@@ -155,7 +155,7 @@ def embed(network: nn.Module, images_rgb: NDArray[np.uint8], landmarks5_px: NDAr
     return np.concatenate(parts)
 
 
-def export(network: nn.Module, path: Path, corpus: Corpus, *, storage: Storage = "half") -> dict[str, float]:
+def export(network: nn.Module, path: Path, corpus: Corpus, *, storage: Storage = "byte") -> dict[str, float]:
     """Writes the ONNX file of an embedder; parity is checked on eight held-out portraits."""
     rows = np.flatnonzero(corpus.held_out)[:: max(1, int(corpus.held_out.sum()) // 8)][:8]
     example = plain_crops(corpus.images_rgb[rows], corpus.landmarks5_px[rows]).numpy()

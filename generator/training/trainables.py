@@ -160,7 +160,7 @@ TRAINABLES: dict[str, Trainable] = {
         loop=lambda n: LoopConfig(steps=n, batch_size=16, learning_rate=5e-4, warmup_steps=50, ema_decay=0.998),
     ),
     "sfsr": Trainable(
-        file="core/core.json", build=_build_sfsr, steps=3800,
+        file="core/core.json", build=_build_sfsr, steps=4450,
         loop=sfsr_parts.loop_config, finish=lambda task, config, corpus, place: sfsr_parts.export(place.work, place.bundled),
     ),
 }  # fmt: skip

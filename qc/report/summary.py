@@ -277,7 +277,9 @@ def _contact_sheet(accepted: pd.DataFrame, inputs: ReportInputs) -> dict[str, An
         pair = (int(row["slot"]), int(row["attempt"]))
         if pair in inputs.tiles:
             keys.setdefault((row["identity_id"], row["expression"]), _key(*pair))
-    rows, columns = list(dict.fromkeys(identity for identity, _ in keys)), list(dict.fromkeys(word for _, word in keys))
+    people, words = {identity for identity, _ in keys}, {word for _, word in keys}
+    rows = [identity for identity in dict.fromkeys(inputs.cells["identity_id"]) if identity in people]  # the plan's order, as in the coverage
+    columns = [word for word in dict.fromkeys(inputs.cells["expression"]) if word in words]
     return {"rows": rows, "columns": columns, "keys": [[keys.get((row, column)) for column in columns] for row in rows]}
 
 
