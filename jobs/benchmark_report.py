@@ -77,7 +77,7 @@ def markdown(lines: Sequence[Line], figures: Mapping[str, Mapping[str, Figure]],
     data = about["data"]
     facts = [
         f"{data['quadruples']} quadruples of {', '.join(data['files'])}, whose people no training saw.",
-        f"Core {about['core']['name']}, {sampler['kind']}, {sampler['steps']} steps, guidance {sampler['guidance']:g}.",
+        f"Core {about['core']['name']}, {sampler['kind']}, {sampler['steps']} steps, guidance {sampler['guidance']:g}, {about['dtype']}.",
         f"{about['device']}, {about['threads']} thread, batches of {about['batch_size']}; " + ", ".join(f"{k} {v}" for k, v in about["versions"].items()) + ".",
         "In brackets: 95 % intervals from drawing quadruples (one identity each) anew. Faces are cut at the exact target's five points, whatever the method.",
         "Rank 1 is among the identity pictures of the benchmark; the naive paste shows those very pixels, so it is found by construction.",

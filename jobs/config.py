@@ -77,8 +77,8 @@ class SamplerSection:
     """The diffusion sampler."""
 
     kind: Literal["dpm++", "pndm", "ddim"] = "dpm++"
-    steps: int = 20
-    guidance: float = 2.0  # 1 means no guidance
+    steps: int = 12
+    guidance: float = 3.0  # 1 means no guidance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ class QCSection:
     """Which pictures are accepted."""
 
     gate_fmr: float = 0.05  # false-match rate at which the identity gate's threshold is taken; a strong gate of your own deserves 0.001
-    calibration: str | None = None  # folder with a sub-folder of photographs per person, to calibrate the gate on; null: as it was delivered
+    calibration: str | None = None  # folder with a sub-folder of photographs per person, to calibrate the gate on; null: bundled portraits
     rejecting: tuple[CheckName, ...] = get_args(CheckName)  # checks that may reject; the others only measure
     limits: LimitsSection = field(default_factory=LimitsSection)
 

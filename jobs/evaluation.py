@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from generator.diffsfsr import DiffSFSR
+from generator.diffsfsr import DiffSFSR, Precision
 from generator.loading import load_core
 from generator.sampler import SamplerConfig
 from jobs.benchmark import BATCH_SIZE, OURS, Speed, all_methods, conditions_of, load_quadruples, swap_all
@@ -42,6 +42,7 @@ def run_evaluation(
     sampler: SamplerConfig | None = None,
     pack: Path | None = None,
     limit: int | None = None,
+    dtype: Precision = "bfloat16",
 ) -> dict[str, Any]:
     """Measures a core on counterpart shards, prints the table, and returns what evaluation.json holds.
 
@@ -50,6 +51,7 @@ def run_evaluation(
     core_folder  None: the bundled core
     pack         insightface folder whose recogniser and detector judge too
     limit        first quadruples only; None: all
+    dtype        of the denoiser's arithmetic, as models.dtype of a recipe
     Equal inputs give equal figures, but for the seconds.
     """
     if not data:
@@ -60,7 +62,7 @@ def run_evaluation(
     torch.set_num_threads(THREADS)
     folder = core_folder or BUNDLED / "core"
     quadruples = load_quadruples(data, size=core_size(ModelsSection(core=str(folder))), limit=limit)
-    core = load_core(folder)
+    core = load_core(folder, dtype=dtype)
     encoders = {name: Recogniser(BUNDLED / "recognisers" / f"{name}.onnx", threads=THREADS) for name in core.conditions.config.identity_dims}
     judges = open_judges(encoders, pack)
     conditions = conditions_of(quadruples, encoders, ExpressionEncoder(BUNDLED / "expression" / "expression_encoder.onnx", threads=THREADS))
@@ -109,6 +111,7 @@ def _about(data: Sequence[Path], folder: Path, core: DiffSFSR, sampler: SamplerC
             "sha256": {path.relative_to(folder).as_posix(): sha256_of(path) for path in weights},
         },
         "sampler": dataclasses.asdict(sampler),
+        "dtype": str(core.dtype).removeprefix("torch."),
         "batch_size": BATCH_SIZE,
         "threads": THREADS,
         "device": _processor(),

@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from jobs.bundle import BUNDLED
+import numpy as np
+import pyarrow.parquet as pq
+
+from jobs.bundle import BUNDLED, SCENE_BANK
 from jobs.config import RunConfig, flatten
+from jobs.images import decode_rgb
 from manifests.ledger import read_ledger
-from qc.calibration import CALIBRATION_FILE, Calibration, calibrate_folder, find_calibration, read_calibrations
+from qc.calibration import CALIBRATION_FILE, Calibration, calibrate_corpus, calibrate_folder, find_calibration, read_calibrations
 from qc.checks import CHECKS, Check
 from qc.expression import ExpressionEstimator
 from qc.judge import Judge, JudgeConfig
@@ -23,9 +27,23 @@ def open_pack(config: RunConfig) -> FacePack:
 
 
 def calibrate_gate(config: RunConfig, pack: FacePack) -> Calibration:
-    """The gate's threshold at the recipe's false-match rate: from a folder of photographs if it names one, else as it was delivered."""
+    """The gate's threshold at the recipe's false-match rate.
+
+    From the folder of photographs that the recipe names; without one a pack of the user's is calibrated on the bundled scenes,
+    portraits of 72 rendered people, and the bundled gate has been calibrated already.
+    """
     if config.qc.calibration:
         calibrations = calibrate_folder(Path(config.qc.calibration), pack.detector, pack.recogniser, targets=[config.qc.gate_fmr])
+    elif config.models.pack:
+        scenes = pq.read_table(SCENE_BANK, columns=["scene_id", "image", "landmarks5"]).to_pylist()
+        calibrations = calibrate_corpus(
+            [decode_rgb(scene["image"]) for scene in scenes],
+            [np.reshape(scene["landmarks5"], (5, 2)) for scene in scenes],
+            [scene["scene_id"] for scene in scenes],
+            pack.recogniser,
+            source=f"the bundled scenes, portraits of {len(scenes)} rendered people",
+            targets=[config.qc.gate_fmr],
+        )
     else:
         calibrations = read_calibrations(BUNDLED / CALIBRATION_FILE)
     return find_calibration(calibrations, pack.recogniser.sha256, config.qc.gate_fmr).require()

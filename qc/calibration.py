@@ -152,4 +152,4 @@ def find_calibration(calibrations: Iterable[Calibration], model_sha256: str, tar
     if rates:
         listed = ", ".join(f"{rate:g}" for rate in sorted(rates, reverse=True))
         raise WeightsError(f"calibration: model {model_sha256[:12]}... has no threshold at false-match rate {target_fmr:g}, it has {listed}. Choose one.")
-    raise WeightsError(f"calibration: model {model_sha256[:12]}... has not been calibrated. Name a folder of photographs of many people to calibrate it on.")
+    raise WeightsError(f"calibration: model {model_sha256[:12]}... has not been calibrated. Name photographs of many people with qc.calibration.")

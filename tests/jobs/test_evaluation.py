@@ -99,7 +99,7 @@ def test_table_has_a_column_per_method_and_exact_where_there_is_no_error():
     figures = {OURS: {"psnr_hole_db": Figure(mean=18.0, low=17.5, high=18.5)}, EXACT: {"psnr_hole_db": Figure(mean=None)}}
     about = {
         "data": {"quadruples": 150, "files": ["counterpart-000000.tar"]}, "core": {"name": "bundled"}, "device": "a processor", "threads": 1,
-        "sampler": {"kind": "dpm++", "steps": 12, "guidance": 2.0}, "batch_size": 8, "versions": {"torch": "2"},
+        "sampler": {"kind": "dpm++", "steps": 12, "guidance": 2.0}, "dtype": "bfloat16", "batch_size": 8, "versions": {"torch": "2"},
     }  # fmt: skip
     text = markdown(lines, figures, about)
     assert "| figure | facemint | exact target |" in text

@@ -10,7 +10,9 @@ from PIL import Image
 
 from jobs.cli import main
 from jobs.conditions import read_tables
+from jobs.config import config_from_words
 from jobs.images import decode_rgb
+from jobs.judging import calibrate_gate, open_pack
 from jobs.shards import read_markers
 
 # Few steps and a judge that only asks for a face: these tests are about the graph, not about how good the pictures are.
@@ -148,3 +150,10 @@ def test_a_picture_without_a_face_cannot_be_swapped(bundled, tmp_path):
 def test_the_bundled_weights_are_listed_and_whole(bundled):
     assert "gate" in facemint("weights", "list").output
     assert "no model holds two roles" in facemint("weights", "verify").output
+
+
+def test_a_pack_of_the_users_is_calibrated_on_the_bundled_scenes(bundled, shared):
+    config = config_from_words([f"models.pack={shared / 'models' / 'insightface' / 'buffalo_mini'}", "qc.gate_fmr=0.05"])
+    calibration = calibrate_gate(config, open_pack(config))
+    assert calibration.num_identities == 72
+    assert 0.012 < calibration.achieved_fmr <= 0.05
