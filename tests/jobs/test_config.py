@@ -92,7 +92,7 @@ def test_the_number_of_workers_is_not_part_of_the_result():
 
 def test_another_configuration_is_refused_with_the_keys_that_differ(tmp_path):
     (tmp_path / "config.yaml").write_text(config_from_words(["sampler.steps=20"]).to_yaml())
-    check_same_config(tmp_path, config_from_words(["workers=5"]))
+    check_same_config(tmp_path, config_from_words(["sampler.steps=20", "workers=5"]))
     with pytest.raises(ResumeMismatch, match="sampler.steps: was 20, now 30"):
         check_same_config(tmp_path, config_from_words(["sampler.steps=30"]))
 
