@@ -17,7 +17,7 @@ from jobs.judging import open_pack
 from jobs.references import Screener
 from manifests.errors import WeightsError
 from manifests.face_mask import face_mask
-from qc.alignment import PORTRAIT_SIDE_PX, cut_portrait, recogniser_crops
+from qc.alignment import PORTRAIT_SIDE_PX, crop_turn_deg, cut_portrait, recogniser_crops
 from qc.expression import ExpressionEncoder, ExpressionEstimator
 from qc.packs import FacePack
 from qc.parsing import FaceParser
@@ -72,7 +72,7 @@ class ReferenceNets:
         parsed = self.parser.parse(portrait.image_rgb[None])
         mask = face_mask(parsed.labels[0], parsed.landmarks68_px[0])
         crops = recogniser_crops([portrait.image_rgb], [portrait.landmarks5_px])
-        reading = self.estimator.read(crops)[0]
+        reading = self.estimator.read(crops)[0].in_picture(crop_turn_deg(portrait.landmarks5_px))
         shown, points = portrait.image_rgb, portrait.landmarks5_px
         if self.size != PORTRAIT_SIDE_PX:
             larger = cut_portrait(image_rgb, landmarks5_px, side_px=self.size)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import InputError
-from manifests.geometry import PORTRAIT_TEMPLATE, transform_points
+from manifests.geometry import ARCFACE_TEMPLATE_112, PORTRAIT_TEMPLATE, similarity_transform, transform_points
 from qc.faces import portrait_crop, recogniser_crop
 
 RECOGNISER_SIDE_PX = 112
@@ -38,6 +38,12 @@ def recogniser_crops(images_rgb: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
     """Recogniser crops (N, 112, 112, 3) of N pictures by one face each."""
     crops = [recogniser_crop(image, _five_points(points)) for image, points in zip(images_rgb, landmarks5_px, strict=True)]
     return np.stack(crops) if crops else np.zeros((0, RECOGNISER_SIDE_PX, RECOGNISER_SIDE_PX, 3), dtype=np.uint8)
+
+
+def crop_turn_deg(landmarks5_px: NDArray[np.floating]) -> float:
+    """Angle by which the recogniser crop of a face is turned against its picture, degrees, > 0 clockwise."""
+    matrix = similarity_transform(_five_points(landmarks5_px), ARCFACE_TEMPLATE_112)
+    return float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
 
 
 def template_points(side_px: int) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,11 @@ class ExpressionReading:
     arousal: float  # -1 .. 1
     yaw_deg: float  # > 0 turns to image right
     pitch_deg: float  # > 0 looks up
-    roll_deg: float  # > 0 is clockwise in the image
+    roll_deg: float  # > 0 is clockwise in the crop; see in_picture
+
+    def in_picture(self, turn_deg: float) -> ExpressionReading:
+        """The reading with the roll as in the picture, from whose crop it was made by a turn of `turn_deg` degrees."""
+        return dataclasses.replace(self, roll_deg=self.roll_deg - turn_deg)
 
     @property
     def pose_deg(self) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from manifests.errors import ConfigError, InputError
 from manifests.verdicts import Measurement, QCVerdict, verdict
-from qc.alignment import recogniser_crops
+from qc.alignment import crop_turn_deg, recogniser_crops
 from qc.checks import CHECKS, Check, CheckContext, QCRequest
 from qc.checks.sharpness import face_sharpness
 from qc.expression import ExpressionEstimator, ExpressionReading
@@ -78,7 +78,8 @@ class Judge:
         crops = recogniser_crops([images_rgb[number] for number in seen], [faces[number][0].landmarks5_px for number in seen])
         gate = self.gate.embed(crops)  # (len(seen), D)
         audit = self.auditor.embed(crops) if self.auditor is not None else None
-        readings = self.estimator.read(crops)
+        turns_deg = [crop_turn_deg(faces[number][0].landmarks5_px) for number in seen]
+        readings = [reading.in_picture(turn) for reading, turn in zip(self.estimator.read(crops), turns_deg, strict=True)]
         place = {number: row for row, number in enumerate(seen)}
         observations = []
         for number, found in enumerate(faces):

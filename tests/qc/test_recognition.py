@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from manifests.errors import InputError, WeightsError
-from qc.alignment import cut_portrait, landmark_offset, recogniser_crops, template_points
+from qc.alignment import crop_turn_deg, cut_portrait, landmark_offset, recogniser_crops, template_points
 from qc.expression import ExpressionEncoder, ExpressionEstimator, unit_error
 from qc.parsing import FaceParser
 from qc.recognition import Recogniser
@@ -90,3 +90,11 @@ def test_offset_counts_in_inter_eye_distances():
 
 def test_no_pictures_give_no_crops():
     assert recogniser_crops([], []).shape == (0, 112, 112, 3)
+
+
+def test_a_turned_face_is_cut_upright_by_the_angle_that_is_told():
+    upright = template_points(128)
+    angle = np.radians(12.0)  # clockwise in an image, whose y axis points down
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned = (upright - 64) @ turn.T + 64
+    assert crop_turn_deg(turned) == pytest.approx(crop_turn_deg(upright) - 12.0, abs=1e-6)
