@@ -22,8 +22,8 @@ PATCH = 8
 class PatchAutoencoder(Autoencoder):
     """Latents are whitened principal components of patches; the decoder adds a learned correction to the linear inverse.
 
-    A linear code of portraits that are all aligned alike keeps more with 16 channels than a convolutional autoencoder of the same latent
-    size learned in the time that two processor cores have, and its latents need no training, are decorrelated and have unit variance.
+    Portraits that are all aligned alike are nearly linear at this scale, so the code is found in closed form, and its latents need no
+    training, are decorrelated and have unit variance. generator/training/README.md has the comparison with a convolutional autoencoder.
     The correction sees neighbouring cells and where in the portrait they are; its last layer starts at zero, so it starts as a no-op.
     """
 
