@@ -7,7 +7,9 @@ FacemintError
 |- RoleError        one model file was given two of the roles C, G, A            exit 2
 |- ResumeMismatch   a run folder was made from other inputs than these           exit 2
 |- StorageError     reading or writing failed after bounded retries              exit 75
+|- BusyError        another command drives the run folder                        exit 75
 |- BudgetError      more failures than the run allows                            exit 3
+|- WorkersLost      worker processes die at everything, or none is left          exit 75
 """
 
 from __future__ import annotations
@@ -45,7 +47,19 @@ class StorageError(FacemintError):
     exit_code = 75
 
 
+class BusyError(FacemintError):
+    """Another command drives the run folder."""
+
+    exit_code = 75
+
+
 class BudgetError(FacemintError):
     """More failures than the run allows."""
 
     exit_code = 3
+
+
+class WorkersLost(FacemintError):
+    """Worker processes die at everything, or none is left; what was answered is safe."""
+
+    exit_code = 75

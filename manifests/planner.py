@@ -1,154 +1,90 @@
 """From the axes of a recipe to the slots of a run: which image is asked for where, without a table of the rows before it."""
 
-# I identities, E expressions, S scenes, V views per cell, N rows
-
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from manifests.errors import ConfigError, InputError
-from manifests.permutation import key_of, permute
-from manifests.rows import AS_BACKGROUND, SPLITS, ManifestRow, ShardPlan
-from manifests.spec import Expression, PlanSpec
-from manifests.splits import assign_splits
+from manifests.generation import ROW_SCHEMA, Generation
+from manifests.rows import ManifestRow, ShardPlan
+from manifests.spec import PlanSpec
 
 ROWS_PER_PART = 1_000_000
 
-ROW_SCHEMA = pa.schema(
-    [
-        pa.field("slot", pa.int64(), nullable=False),
-        pa.field("cell", pa.int64(), nullable=False),
-        pa.field("identity_id", pa.string(), nullable=False),
-        pa.field("identity_index", pa.int64(), nullable=False),
-        pa.field("expression", pa.string(), nullable=False),
-        pa.field("intensity", pa.float32(), nullable=False),
-        pa.field("scene_id", pa.string(), nullable=False),
-        pa.field("view", pa.int32(), nullable=False),
-        pa.field("mode", pa.string(), nullable=False),
-        pa.field("split", pa.string(), nullable=False),
-    ]
-)
+
+class File(Protocol):
+    """A file, on a disk or in an object store."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read_bytes(self) -> bytes: ...
+
+
+class Folder(Protocol):
+    """A folder, on a disk or in an object store."""
+
+    def glob(self, pattern: str) -> Iterable[File]: ...
 
 
 class Plan:
-    """The slots of a run. Train slots come first, then val, then test; in each split a keyed shuffle makes every shard a mixture of the axes."""
+    """The slots of a run. Train slots come first, then val, then test; in each split a keyed shuffle makes every shard a mixture of the axes.
 
-    def __init__(self, spec: PlanSpec) -> None:
+    A plan that was extended has a generation of slots for each of its specs, one after the other.
+    """
+
+    def __init__(self, spec: PlanSpec, *, earlier: Sequence[PlanSpec] = ()) -> None:
         self.spec = spec
-        self._expressions = spec.expressions or (Expression(word=AS_BACKGROUND, intensity=1.0),)
-        self._scenes_per_cell = len(spec.scene_ids) if spec.scenes == "every" else 1
-        self._slots_per_identity = len(self._expressions) * self._scenes_per_cell * spec.views_per_cell
-        split_of = assign_splits(spec)
-        self._order = np.argsort(split_of, kind="stable")  # (I,) place in the spec of identity_index 0, 1, ...
-        counts = np.bincount(split_of, minlength=len(SPLITS))
-        self._first_identity = np.concatenate([[0], np.cumsum(counts)])  # (4,) identity_index where a split starts
-        self._first_slot = self._first_identity * self._slots_per_identity  # (4,)
+        last: Generation | None = None
+        generations = []
+        for each in (*earlier, spec):
+            last = Generation(each, last)
+            generations.append(last)
+        self.generations = tuple(generations)
         if self.num_slots >= 10**12:
             raise ConfigError(f"plan: {self.num_slots:,} slots; a sample id has 12 digits. Make several runs with different seeds.")
-        self._identity_ids = pa.array([identity.identity_id for identity in spec.identities], pa.string())
-        self._words = pa.array([expression.word for expression in self._expressions], pa.string())
-        self._intensities = np.array([expression.intensity for expression in self._expressions], dtype=np.float32)
-        self._scene_ids = pa.array(spec.scene_ids, pa.string())
-        self._expression_keys = np.array(
-            [[key_of(spec.run_seed, "scenes", split, number) for number in range(len(self._expressions))] for split in SPLITS], dtype=np.uint64
-        )
 
     @property
     def num_slots(self) -> int:
         """Asked-for images in all."""
-        return int(self._first_slot[-1])
+        return self.generations[-1].stop
 
     @property
     def num_cells(self) -> int:
-        """Cells; each has `views_per_cell` slots, its quota."""
-        return self.num_slots // self.spec.views_per_cell
+        """Cells; each has `views_per_cell` slots, or its expression's own `views`, its quota."""
+        return self.generations[-1].num_cells
 
     @property
     def identity_order(self) -> tuple[str, ...]:
-        """Identity ids by identity_index: training identities first, then val, then test."""
-        return tuple(self.spec.identities[place].identity_id for place in self._order)
+        """Identity ids by identity_index: training identities first, then val, then test; those that an extension added follow, likewise."""
+        return tuple(identity.identity_id for identity in self.generations[-1].identities)
 
-    def fingerprint(self) -> str:
-        """sha256 of everything that the rows depend on."""
-        return self.spec.fingerprint()
+    def fingerprint(self, *, generations: int | None = None) -> str:
+        """sha256 of everything that the rows depend on; of the first `generations` only where a number is given."""
+        fingerprints = [generation.spec.fingerprint() for generation in self.generations[:generations]]
+        return fingerprints[0] if len(fingerprints) == 1 else hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
 
     def shards(self) -> tuple[ShardPlan, ...]:
         """Shards in the order of their slots; none crosses a split."""
-        return tuple(self._iterate_shards())
+        return tuple(shard for generation in self.generations for shard in generation.shards())
 
     def rows(self, start: int, stop: int) -> pa.Table:
         """Rows of slots start .. stop-1, with ROW_SCHEMA; any slice equals the same slice of the whole."""
         if not 0 <= start <= stop <= self.num_slots:
             raise ConfigError(f"plan: slots {start} to {stop} asked for, but the run has slots 0 to {self.num_slots}. Choose a range inside.")
-        parts = []
-        for split in range(len(SPLITS)):
-            first, last = max(start, int(self._first_slot[split])), min(stop, int(self._first_slot[split + 1]))
-            if first < last:
-                parts.append(self._rows_of_split(split, np.arange(first, last, dtype=np.int64)))
+        parts = [part for generation in self.generations for part in generation.rows(start, stop)]
         return pa.concat_tables(parts).combine_chunks() if parts else ROW_SCHEMA.empty_table()
 
     def row_list(self, start: int, stop: int) -> list[ManifestRow]:
         """As `rows`, as objects."""
         return manifest_rows(self.rows(start, stop))
-
-    def _iterate_shards(self) -> Iterator[ShardPlan]:
-        for number, split in enumerate(SPLITS):
-            first, last = int(self._first_slot[number]), int(self._first_slot[number + 1])
-            for index, start in enumerate(range(first, last, self.spec.shard_size)):
-                yield ShardPlan(split=split, index=index, start=start, stop=min(start + self.spec.shard_size, last))
-
-    def _rows_of_split(self, split: int, slots: NDArray[np.int64]) -> pa.Table:
-        first = self._first_slot[split]
-        size = int(self._first_slot[split + 1] - first)
-        rest, view = np.divmod(permute(slots - first, size, key_of(self.spec.run_seed, "slots", SPLITS[split])), self.spec.views_per_cell)
-        rest, scene_of_cell = np.divmod(rest, self._scenes_per_cell)
-        identity, expression = np.divmod(rest, len(self._expressions))  # identity counts within the split
-        identity_index = identity + self._first_identity[split]
-        place = self._order[identity_index]
-        if self.spec.scenes == "every":
-            scene = scene_of_cell
-        elif self.spec.scenes == "own":
-            scene = place
-        else:
-            scene = self._spread_scenes(split, identity, expression, view)
-        num_rows = len(slots)
-        return pa.Table.from_arrays(
-            [
-                pa.array(slots),
-                pa.array((identity_index * len(self._expressions) + expression) * self._scenes_per_cell + scene_of_cell),
-                self._identity_ids.take(pa.array(place)),
-                pa.array(identity_index),
-                self._words.take(pa.array(expression)),
-                pa.array(self._intensities[expression]),
-                self._scene_ids.take(pa.array(scene)),
-                pa.array(view.astype(np.int32)),
-                pa.repeat(self.spec.mode, num_rows),
-                pa.repeat(SPLITS[split], num_rows),
-            ],
-            schema=ROW_SCHEMA,
-        )
-
-    def _spread_scenes(
-        self, split: int, identity: NDArray[np.int64], expression: NDArray[np.int64], view: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Scene of each row, such that counts are level: of an expression, of an expression within a split, and in all.
-
-        The rows of an expression are numbered, identities in a shuffled order, views of a cell in a row; expressions follow each other, so that
-        the scenes are dealt out round by round, as cards are. A cell has different scenes as long as V <= S.
-        """
-        views, num_scenes = self.spec.views_per_cell, len(self.spec.scene_ids)
-        size = int(self._first_identity[split + 1] - self._first_identity[split])
-        shuffled = permute(identity, size, self._expression_keys[split][expression])
-        rows_per_expression = len(self.spec.identities) * views
-        dealt = expression * rows_per_expression + (self._first_identity[split] + shuffled) * views + view
-        return permute(dealt % num_scenes, num_scenes, key_of(self.spec.run_seed, "scene order"))
 
 
 def manifest_rows(table: pa.Table) -> list[ManifestRow]:
@@ -156,37 +92,52 @@ def manifest_rows(table: pa.Table) -> list[ManifestRow]:
     return [ManifestRow(**row) for row in table.to_pylist()]
 
 
-def write_manifest(plan: Plan, folder: Path, *, rows_per_part: int = ROWS_PER_PART) -> tuple[Path, ...]:
-    """Writes the plan as part-00000.parquet, part-00001.parquet, ... and returns their paths; a part holds whole shards, one row group each.
+def manifest_parts(plan: Plan, *, rows_per_part: int = ROWS_PER_PART) -> Iterator[tuple[str, bytes]]:
+    """The plan as Parquet files part-00000.parquet, part-00001.parquet, ... (name, content); a part holds whole shards, one row group each.
 
-    Equal plans give equal bytes. Parts appear under their names only when complete; memory is bounded by a part.
+    Equal plans give equal bytes, and the parts of a plan that was extended start with those of the plan before. Memory is bounded by a part.
     """
+    number = 0
+    for age, generation in enumerate(plan.generations):
+        schema = ROW_SCHEMA.with_metadata({"plan_sha256": plan.fingerprint(generations=age + 1)})
+        for shards in _whole_shards(list(generation.shards()), rows_per_part):
+            start = shards[0].start
+            table = plan.rows(start, shards[-1].stop)
+            sink = pa.BufferOutputStream()
+            with pq.ParquetWriter(sink, schema) as writer:
+                for shard in shards:
+                    rows = table.slice(shard.start - start, shard.num_slots).replace_schema_metadata(schema.metadata)
+                    writer.write_table(rows, row_group_size=shard.num_slots)
+            yield f"part-{number:05d}.parquet", sink.getvalue().to_pybytes()
+            number += 1
+
+
+def write_manifest(plan: Plan, folder: Path, *, rows_per_part: int = ROWS_PER_PART) -> tuple[Path, ...]:
+    """Writes the parts of a plan into a local folder and returns their paths; a part appears under its name only when complete."""
     folder.mkdir(parents=True, exist_ok=True)
-    shards = plan.shards()
-    paths: list[Path] = []
+    paths = []
+    for name, content in manifest_parts(plan, rows_per_part=rows_per_part):
+        unfinished = folder / f".{name}.{os.getpid()}.tmp"
+        unfinished.write_bytes(content)
+        os.replace(unfinished, folder / name)
+        paths.append(folder / name)
+    return tuple(paths)
+
+
+def read_manifest(folder: Folder) -> pa.Table:
+    """All rows of a manifest folder, local or in an object store, in the order of their slots."""
+    paths = sorted(folder.glob("part-*.parquet"), key=lambda path: path.name)
+    if not paths:
+        raise InputError(f'manifest: {folder} has no part-*.parquet. Run "facemint plan" first.')
+    return pa.concat_tables([pq.read_table(pa.BufferReader(path.read_bytes())) for path in paths])
+
+
+def _whole_shards(shards: list[ShardPlan], rows_per_part: int) -> Iterator[list[ShardPlan]]:
+    """Shards one after the other, as many as fit into a part."""
     first = 0
     while first < len(shards):
         last = first + 1
         while last < len(shards) and shards[last].stop - shards[first].start <= rows_per_part:
             last += 1
-        start = shards[first].start
-        table = plan.rows(start, shards[last - 1].stop)
-        path = folder / f"part-{len(paths):05d}.parquet"
-        unfinished = folder / f".{path.name}.{os.getpid()}.tmp"
-        schema = ROW_SCHEMA.with_metadata({"plan_sha256": plan.fingerprint()})
-        with pq.ParquetWriter(unfinished, schema) as writer:
-            for shard in shards[first:last]:
-                rows = table.slice(shard.start - start, shard.num_slots).replace_schema_metadata(schema.metadata)
-                writer.write_table(rows, row_group_size=shard.num_slots)
-        os.replace(unfinished, path)
-        paths.append(path)
+        yield shards[first:last]
         first = last
-    return tuple(paths)
-
-
-def read_manifest(folder: Path) -> pa.Table:
-    """All rows of a manifest folder in the order of their slots."""
-    paths = sorted(folder.glob("part-*.parquet"))
-    if not paths:
-        raise InputError(f'manifest: {folder} has no part-*.parquet. Run "facemint plan" first.')
-    return pa.concat_tables([pq.read_table(path) for path in paths])

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from manifests.errors import InputError
+from manifests.quality import QualityColumns
 from manifests.rows import AS_BACKGROUND, ManifestRow
 from manifests.verdicts import REJECT_REASONS
 from manifests.vocabulary import AFFECTNET8, PRIMARY6, Word, rafdb7_number
@@ -22,12 +22,13 @@ Feature = dict[str, Any]  # a column as Hugging Face datasets describes it
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleRecord:
+class SampleColumns:
     """What was asked of one sample (req_), measured on it (obs_, sim_, q_, n_), judged (qc_), and where it came from. None: not asked or not measured."""
 
     sample_id: str  # 12 digits, the slot; equals the tar key
     file_sha256: str
     pixel_sha256: str  # of the decoded (H, W, 3) uint8 RGB bytes
+    phash64: int | None = None  # perceptual hash, qc.dataset.hashes; finds re-encodings and resizes only
     width: int  # px
     height: int  # px
     format: str  # jpeg, png, webp
@@ -35,6 +36,7 @@ class SampleRecord:
     identity_id: str
     identity_index: int  # 0 .. N-1, training identities first
     identity_source: str  # sampled / parametric / licensed-reference
+    identity_group: str | None  # demographic group, as the recipe's labels say
     cell: int
     view: int
     mode: str
@@ -51,6 +53,7 @@ class SampleRecord:
     req_yaw: float | None  # degrees; yaw > 0 turns to image right, pitch > 0 looks up, roll > 0 is clockwise in the image
     req_pitch: float | None
     req_roll: float | None
+    req_pose_bin: str | None  # such as "0-15" or "45+" degrees of |yaw|, where poses are an axis
     obs_yaw: float | None
     obs_pitch: float | None
     obs_roll: float | None
@@ -60,16 +63,6 @@ class SampleRecord:
     sim_gate_ref: float | None  # cosine to the asked-for identity, by the gate
     sim_audit_ref: float | None  # the same by the auditor, which has no say in acceptance
     expression_error: float | None
-    q_luminance_mean: int | None  # q_: ISO/IEC 29794-5 scalar 0 .. 100; n_: native value
-    n_luminance_mean: float | None
-    q_under_exposure: int | None
-    n_under_exposure: float | None
-    q_over_exposure: int | None
-    n_over_exposure: float | None
-    q_dynamic_range: int | None
-    n_dynamic_range: float | None
-    q_sharpness: int | None
-    n_sharpness: float | None
     qc_accepted: bool
     qc_reject_reason: str | None  # of REJECT_REASONS
     qc_gates_failed: tuple[str, ...]
@@ -82,6 +75,11 @@ class SampleRecord:
     manifest_sha256: str
     generator_version: str
     marking: tuple[str, ...]  # c2pa, wm48, ...; empty: none
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRecord(QualityColumns, SampleColumns):
+    """The label row of a sample: these columns, then those of its face image quality."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -142,10 +140,12 @@ def asked_fields(row: ManifestRow, words: Mapping[str, Word]) -> dict[str, Any]:
         "split": row.split,
         "identity_id": row.identity_id,
         "identity_index": row.identity_index,
+        "identity_group": row.identity_group,
         "cell": row.cell,
         "view": row.view,
         "mode": row.mode,
         "req_scene_id": row.scene_id,
+        "req_pose_bin": row.pose_bin or None,
         "req_expression_word": word.word if word else None,
         "req_intensity": row.intensity if word else None,
         "expression_primary6": word.primary if word else None,
@@ -195,8 +195,9 @@ def attempts_table(attempts: Sequence[AttemptRecord]) -> pa.Table:
     return _table(rows, ATTEMPT_SCHEMA)
 
 
-def measurement_frame(table: pa.Table) -> pd.DataFrame:
-    """Attempts as a data frame with a column for each measurement; nan where it is missing."""
+def measurement_frame(table: pa.Table) -> Any:
+    """Attempts as a pandas data frame with a column for each measurement; nan where it is missing."""
+    import pandas as pd  # half a second that only readers of the result need
     frame = table.drop_columns(["measurements"]).to_pandas()
     measured = [{item["name"]: item["value"] for item in items} for items in table["measurements"].to_pylist()]
     values = pd.DataFrame(measured, index=frame.index, dtype=np.float32)
@@ -216,14 +217,14 @@ CLASS_NAMES: dict[str, tuple[str, ...]] = {
 # subtle: Arrow's fixed-size lists would say this in the schema, but pyarrow before 26 can't read them back from Parquet when one is null.
 LIST_LENGTHS = {"obs_expression_probs": 8, "bbox": 4, "landmarks5": 10}
 
-_INT32 = ("width", "height", "view")
+_INT32 = ("width", "height", "view", "obs_identity_rank")
 _INT16 = ("attempt", "steps")
 _INT64 = ("identity_index", "cell")
-_INT8 = ("expression_rafdb7", "q_luminance_mean", "q_under_exposure", "q_over_exposure", "q_dynamic_range", "q_sharpness")
+_INT8 = ("expression_rafdb7", *(field.name for field in dataclasses.fields(SampleRecord) if field.name.startswith("q_") and field.type == "int | None"))
 _STRING_LISTS = ("qc_gates_failed", "marking")
 _STRINGS = (
     *("sample_id", "file_sha256", "pixel_sha256", "format", "split", "identity_id", "identity_source", "mode", "req_expression_word"),
-    *("req_scene_id", "sampler", "model_bundle_id", "manifest_sha256", "generator_version"),
+    *("identity_group", "req_pose_bin", "req_scene_id", "sampler", "model_bundle_id", "manifest_sha256", "generator_version"),
 )
 
 
@@ -241,7 +242,7 @@ def _column(name: str) -> tuple[pa.DataType, Feature]:
         (_INT32, pa.int32(), "int32"),
         (_INT16, pa.int16(), "int16"),
         (_INT8, pa.int8(), "int8"),
-        (("seed",), pa.uint64(), "uint64"),
+        (("seed", "phash64"), pa.uint64(), "uint64"),
         (("qc_accepted",), pa.bool_(), "bool"),
     ]
     for names, arrow_type, dtype in scalars:
@@ -272,6 +273,23 @@ ATTEMPT_SCHEMA = pa.schema(
         pa.field("accepted", pa.bool_(), nullable=False),
         pa.field("reasons", pa.list_(pa.string()), nullable=False),
         pa.field("measurements", pa.list_(pa.struct([("name", pa.string()), ("value", pa.float32())])), nullable=False),
+    ]
+)
+
+SLOT_ASKED = ("slot", "sample_id", "split", "cell", "identity_id", "expression", "scene_id", "identity_group", "pose_bin")  # of the manifest row
+
+SLOT_SCHEMA = pa.schema(
+    [
+        *(ATTEMPT_SCHEMA.field("slot"), pa.field("sample_id", pa.string(), nullable=False), pa.field("split", pa.string(), nullable=False)),
+        *(ATTEMPT_SCHEMA.field(name) for name in ("cell", "identity_id", "expression")),
+        pa.field("scene_id", pa.string(), nullable=False),
+        pa.field("identity_group", pa.string()),
+        pa.field("pose_bin", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # filled, unfilled, quarantined
+        pa.field("attempt", pa.int16()),  # that fills it
+        pa.field("attempts", pa.int16(), nullable=False),  # that were judged and have a part in this: its rows in attempts/
+        pa.field("reason", pa.string()),  # why it isn't filled: attempts, cell_attempts, infeasible, recheck; raised, died
+        pa.field("reject_reasons", pa.list_(pa.string()), nullable=False),  # distinct first reasons of its rejected attempts, sorted
     ]
 )
 

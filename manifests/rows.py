@@ -30,7 +30,7 @@ class ManifestRow:
     """One asked-for image, a slot: it is filled by the smallest attempt that passes the checks, or stays unfilled with a reason."""
 
     slot: int  # 0 .. num_slots - 1, also the sample id
-    cell: int  # number of its identity x expression (x scene) combination
+    cell: int  # number of its identity x expression (x pose bin) (x scene) combination
     identity_id: str
     identity_index: int  # 0 .. num_identities - 1, training identities first
     expression: str  # a word of the vocabulary, or AS_BACKGROUND in mode "swap"
@@ -39,6 +39,8 @@ class ManifestRow:
     view: int  # 0 .. views per cell - 1
     mode: Mode  # all: new identity and expression; swap: identity only; reenact: expression only, the person is the scene's own
     split: Split
+    pose_bin: str = ""  # of the scene: "0-15", "45+" degrees of |yaw|; "" where poses are no axis
+    identity_group: str | None = None  # demographic group of the identity; None: unknown
 
     @property
     def sample_id(self) -> str:

@@ -6,11 +6,12 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from manifests.errors import ConfigError
+from manifests.poses import PoseBin
 from manifests.rows import MODES, Mode
 
 # spread: each slot gets one scene, level counts; every: each cell is made with every scene; own: identity i goes with scene i
@@ -33,8 +34,11 @@ class Expression:
 
     word: str  # of the vocabulary
     intensity: float  # of the word's typical strength, above 0 .. 1
+    views: int | None = None  # quota of its cells; None: the plan's views_per_cell
 
     def __post_init__(self) -> None:
+        if self.views is not None and self.views < 1:
+            raise ConfigError(f'plan: expression "{self.word}" has {self.views} views, expected 1 or more. Leave it out of the expressions instead.')
         if not 0 < self.intensity <= 1:
             raise ConfigError(f'plan: expression "{self.word}" has intensity {self.intensity}, expected above 0 and up to 1. Ask for "neutral" instead of 0.')
 
@@ -66,6 +70,7 @@ class PlanSpec:
     split: SplitFractions
     run_seed: int  # 0 .. 2^63 - 1
     shard_size: int  # slots
+    poses: tuple[PoseBin, ...] = ()  # a partition of scene_ids that is an axis of the cells; empty: none
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -87,6 +92,7 @@ class PlanSpec:
             )
         if self.scenes == "own" and len(self.identities) != len(self.scene_ids):
             raise ConfigError(f'plan: scenes "own" with {len(self.identities)} identities and {len(self.scene_ids)} scenes; give one identity for each scene.')
+        self._check_poses()
         if self.views_per_cell < 1 or self.shard_size < 1:
             raise ConfigError(f"plan: views_per_cell is {self.views_per_cell} and shard_size {self.shard_size}, expected 1 or more.")
         if not 0 <= self.run_seed < 2**63:
@@ -94,8 +100,38 @@ class PlanSpec:
 
     def fingerprint(self) -> str:
         """sha256 of the axes as canonical JSON."""
-        text = json.dumps({"planner": PLANNER_VERSION, **asdict(self)}, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        text = json.dumps({"planner": PLANNER_VERSION, **self.to_json()}, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a file; axes that a plan doesn't use are left out, so that they don't change its hash."""
+        plain = asdict(self)
+        plain["expressions"] = [{name: value for name, value in expression.items() if value is not None} for expression in plain["expressions"]]
+        if not self.poses:
+            del plain["poses"]
+        return plain
+
+    @staticmethod
+    def from_json(plain: Mapping[str, Any]) -> PlanSpec:
+        """The axes that `to_json` described."""
+        nested = {
+            "identities": tuple(Identity(**identity) for identity in plain["identities"]),
+            "expressions": tuple(Expression(**expression) for expression in plain["expressions"]),
+            "scene_ids": tuple(plain["scene_ids"]),
+            "split": SplitFractions(**plain["split"]),
+            "poses": tuple(PoseBin(name=pose["name"], scene_ids=tuple(pose["scene_ids"])) for pose in plain.get("poses", ())),
+        }
+        return PlanSpec(**{**plain, **nested})
+
+    def _check_poses(self) -> None:
+        if not self.poses:
+            return
+        if self.scenes == "own":
+            raise ConfigError('plan: mode "reenact" keeps the pose of each scene, so poses can\'t be an axis. Leave scenes.poses out.')
+        _check_axis("poses", [pose.name for pose in self.poses], empty_allowed=False)
+        binned = [scene_id for pose in self.poses for scene_id in pose.scene_ids]
+        if sorted(binned) != sorted(self.scene_ids) or not all(pose.scene_ids for pose in self.poses):
+            raise ConfigError(f"plan: the poses hold {len(binned)} scenes of {len(self.scene_ids)}, expected each scene in one pose, and none empty.")
 
 
 def _check_axis(name: str, values: Sequence[str], *, empty_allowed: bool) -> None:

@@ -23,6 +23,17 @@ REJECT_REASONS = (
     "sharpness",
     "duplicate",
     "error",  # the attempt failed with an error and was set aside
+    "integrity",  # another size, or holes in the picture
+    "crop",  # the edge of the picture cuts the face, or the face is too small
+    "colour",  # a cast, or unnatural skin
+    "compression",  # blocks of 8 x 8 px
+    "seam",  # the mask's edge can be seen
+    "eyes",  # not as open as asked
+    "mouth",
+    "illumination",
+    "background",
+    "affect",  # valence or arousal
+    "identity_rank",  # somebody else of the run is nearer
 )
 
 

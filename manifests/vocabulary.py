@@ -10,8 +10,10 @@ from importlib import resources
 from types import MappingProxyType
 
 from manifests.errors import ConfigError, InputError
+from manifests.printable import printable
 
 VERSION = "expressions_v1"
+NAME_LENGTH = 80  # letters of a wrong name that are looked at and shown
 
 # Class names in the index order of each vocabulary. AffectNet (Mollahosseini et al. 2017) counts from 0.
 AFFECTNET8 = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
@@ -78,8 +80,9 @@ def find_word(name: str) -> Word:
     words = {word.word: word for word in vocabulary()}
     if wanted in words:
         return words[wanted]
-    near = difflib.get_close_matches(wanted, words, n=1, cutoff=0.0)[0]
-    raise ConfigError(f'vocabulary: "{name}" is not one of the {len(words)} expression words. Did you mean "{near}"? "facemint show words" lists all.')
+    near = difflib.get_close_matches(wanted[:NAME_LENGTH], words, n=1, cutoff=0.0)[0]
+    shown = printable(name, size=NAME_LENGTH)
+    raise ConfigError(f'vocabulary: "{shown}" is not one of the {len(words)} expression words. Did you mean "{near}"? "facemint show words" lists all.')
 
 
 def words_of(*, primary: str | None = None, affectnet8: str | None = None) -> tuple[Word, ...]:

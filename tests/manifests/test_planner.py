@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from manifests.errors import ConfigError, InputError
 from manifests.planner import ROW_SCHEMA, Plan, read_manifest, write_manifest
+from manifests.poses import PoseBin
 from manifests.rows import AS_BACKGROUND, SPLITS
 from manifests.spec import Expression, Identity
 from tests.manifests.specs import SMALL, changed, plan_specs
@@ -31,33 +32,52 @@ def test_every_cell_has_exactly_its_quota_and_every_view_once(spec):
     assert len(rows) == plan.num_slots
     counts = Counter(rows["cell"])
     assert sorted(counts) == list(range(plan.num_cells))
-    assert set(counts.values()) == {spec.views_per_cell}
+    views = {expression.word: expression.views or spec.views_per_cell for expression in spec.expressions}
+    for (_, word), views_of_cell in rows.groupby(["cell", "expression"])["view"]:
+        assert sorted(views_of_cell) == list(range(views.get(word, spec.views_per_cell)))
     assert not rows.duplicated(["cell", "view"]).any()
 
 
 @given(plan_specs())
-def test_a_cell_is_one_identity_with_one_expression_and_one_scene_where_scenes_make_cells(spec):
+def test_a_cell_is_one_identity_with_one_expression_one_pose_bin_and_one_scene_where_scenes_make_cells(spec):
     rows = whole(Plan(spec)).to_pandas()
-    axes = ["identity_id", "expression"] + (["scene_id"] if spec.scenes != "spread" else [])
+    axes = ["identity_id", "expression", "pose_bin"] + (["scene_id"] if spec.scenes != "spread" else [])
     assert (rows.groupby("cell")[axes].nunique() == 1).all(axis=None)
     assert rows.groupby(axes)["cell"].nunique().eq(1).all()
 
 
 @given(plan_specs())
-def test_scenes_are_used_level_in_all_for_each_expression_and_within_each_split(spec):
+def test_scenes_of_a_pose_bin_are_used_level_in_all_for_each_expression_and_within_each_split(spec):
     rows = whole(Plan(spec)).to_pandas()
     if spec.scenes == "own":
         return
-    for axes in ([], ["expression"], ["expression", "split"]):
-        groups = [rows] if not axes else [group for _, group in rows.groupby(axes)]
-        for group in groups:
-            counts = group["scene_id"].value_counts().reindex(spec.scene_ids, fill_value=0)
-            assert counts.max() - counts.min() <= 1
+    for pose in spec.poses or [PoseBin(name="", scene_ids=spec.scene_ids)]:
+        of_bin = rows[rows["pose_bin"] == pose.name]
+        for axes in ([], ["expression"], ["expression", "split"]):
+            for group in [of_bin] if not axes else [group for _, group in of_bin.groupby(axes)]:
+                counts = group["scene_id"].value_counts().reindex(pose.scene_ids, fill_value=0)
+                assert counts.max() - counts.min() <= 1
+
+
+@given(plan_specs())
+def test_a_row_s_scene_is_of_its_pose_bin_and_every_identity_shows_every_expression_in_every_bin(spec):
+    rows = whole(Plan(spec)).to_pandas()
+    bin_of = {scene_id: pose.name for pose in spec.poses for scene_id in pose.scene_ids}
+    assert rows["pose_bin"].tolist() == [bin_of.get(scene_id, "") for scene_id in rows["scene_id"]]
+    assert (rows.groupby(["identity_id", "expression"])["pose_bin"].nunique() == max(1, len(spec.poses))).all()
+
+
+@given(plan_specs())
+def test_rows_carry_the_demographic_group_of_their_identity(spec):
+    rows = whole(Plan(spec)).select(["identity_id", "identity_group"]).to_pylist()
+    groups = {identity.identity_id: identity.group for identity in spec.identities}
+    assert all(row["identity_group"] == groups[row["identity_id"]] for row in rows)
 
 
 @given(plan_specs())
 def test_views_of_a_cell_have_different_scenes_as_long_as_there_are_enough(spec):
-    if spec.scenes == "spread" and spec.views_per_cell <= len(spec.scene_ids):
+    most = max([expression.views or spec.views_per_cell for expression in spec.expressions] or [spec.views_per_cell])
+    if spec.scenes == "spread" and most <= min([len(pose.scene_ids) for pose in spec.poses] or [len(spec.scene_ids)]):
         assert not whole(Plan(spec)).to_pandas().duplicated(["cell", "scene_id"]).any()
 
 

@@ -182,6 +182,7 @@ def test_a_row_that_keeps_the_background_s_expression_has_no_expression_labels()
     assert row.expression == AS_BACKGROUND
     asked = asked_fields(row, WORDS)
     assert {name for name, value in asked.items() if value is None} == {
+        "req_pose_bin",
         "req_expression_word",
         "req_intensity",
         "expression_primary6",
