@@ -53,9 +53,13 @@ class DiffSFSR:
         seeds  (N,) integers, 0 .. 2^63 - 1; with equal batch shape a row's picture depends on its own seed and conditions only.
         Identity embeddings of encoders that this core does not know are left aside.
         """
+        return self.draw(conditions, seeds, sampler)[0]
+
+    def draw(self, conditions: ConditionBatch, seeds: NDArray[np.integer], sampler: SamplerConfig) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """What `generate` gives, and (N,) whether the network's numbers were finite; where they weren't, the hole is black."""
         self._check_inputs(conditions, seeds)
         if not conditions.num_rows:
-            return conditions.background_rgb.copy()
+            return conditions.background_rgb.copy(), np.zeros(0, dtype=np.bool_)
         holes = np.stack([hole(mask) for mask in conditions.face_mask])
         with torch.inference_mode():
             inputs = self.inputs(conditions, holes)
@@ -64,8 +68,8 @@ class DiffSFSR:
             # subtle: the autoencoder stays outside, bfloat16 pictures would be off by a grey level here and there
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 latents = sample(self.denoiser, inputs, null_context, noise, sampler, self.schedule)
-            pictures = self._decode(latents)
-        return composite(pictures, conditions.background_rgb, np.stack([alpha(h) for h in holes]))
+            pictures, finite = self._decode(latents)
+        return composite(pictures, conditions.background_rgb, np.stack([alpha(h) for h in holes])), finite
 
     def inputs(self, conditions: ConditionBatch, holes: NDArray[np.uint8]) -> DenoiserInputs:
         """What the denoiser sees of the rows, given their holes (N, H, W): condition tokens, emptied background latents, mask."""
@@ -78,9 +82,11 @@ class DiffSFSR:
             mask=latent_mask(area, self.autoencoder.factor),
         )
 
-    def _decode(self, latents: Tensor) -> NDArray[np.uint8]:
+    def _decode(self, latents: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         pictures = self.autoencoder.decode(latents).float()  # (N, 3, H, W)
-        return ((pictures + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
+        finite = torch.isfinite(latents).flatten(1).all(1) & torch.isfinite(pictures).flatten(1).all(1)
+        pictures = torch.where(finite[:, None, None, None], pictures, -1.0)  # subtle: what a NaN is as a byte differs by device
+        return ((pictures + 1) * 127.5).round().clamp(0, 255).permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy(), finite.cpu().numpy()
 
     def _tensor(self, embedding: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(embedding)).to(self.device)

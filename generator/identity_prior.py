@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -51,10 +51,12 @@ class IdentityPrior:
         header = {"dims": dict(self.dims), "apart": self.apart}
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata={"prior": json.dumps(header)})
 
-    def sample(self, count: int, seed: int, *, max_tries: int = 200) -> dict[str, NDArray[np.float32]]:
+    def sample(self, count: int, seed: int, *, grown_from: Sequence[int] = (), max_tries: int = 200) -> dict[str, NDArray[np.float32]]:
         """`count` people as unit embeddings per encoder, each (count, E); predicted recognisers are further keys.
 
         Person i depends on (seed, i) and on the people before it, whose neighbourhood it must avoid, so a longer list starts with a shorter one.
+        grown_from: rising counts that the list had before. The last bits of a predicted embedding depend on how many are predicted together, so
+        people who were there before are predicted as they were.
         Raises InputError when no person can be placed within max_tries draws.
         """
         people: list[NDArray[np.float32]] = []
@@ -72,7 +74,9 @@ class IdentityPrior:
                 )
             people.append(person)
         joint = np.stack(people) if people else np.zeros((0, len(self.mean)), dtype=np.float32)
-        return self.split(joint)
+        edges = [0, *(before for before in grown_from if 0 < before < count), count]
+        parts = [self.split(joint[first:last]) for first, last in pairwise(edges)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def split(self, joint: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Joint vectors (N, sum E) as one unit embedding per encoder, and the predicted ones."""
@@ -87,9 +91,9 @@ class IdentityPrior:
         return np.concatenate([_unit(joint[None, a:b])[0] for a, b in pairwise(edges)])
 
 
-def sample_identities(path: Path, count: int, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Embeddings of `count` new people from the prior in `path`: encoder -> (count, E), unit length."""
-    return IdentityPrior.load(path).sample(count, seed)
+def sample_identities(path: Path, count: int, seed: int, *, grown_from: Sequence[int] = ()) -> dict[str, NDArray[np.float32]]:
+    """Embeddings of `count` new people from the prior in `path`: encoder -> (count, E), unit length. `grown_from`: counts that there were before."""
+    return IdentityPrior.load(path).sample(count, seed, grown_from=grown_from)
 
 
 def _unit(x: NDArray[np.float32]) -> NDArray[np.float32]:

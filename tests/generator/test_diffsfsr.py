@@ -148,3 +148,13 @@ def test_generating_leaves_no_gradients_and_the_global_generator_alone(core):
     core.generate(tiny.rows(1), SEEDS[:1], tiny.FAST)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(p.grad is None for p in core.denoiser.parameters())
+
+
+def test_numbers_that_are_not_finite_are_said_and_spoil_no_other_row(core):
+    rows = tiny.rows(3)
+    spoiled = rows.expression_embedding.copy()
+    spoiled[1] = 3e38  # finite, as conditions have to be, but not for long
+    images, finite = core.draw(dataclasses.replace(rows, expression_embedding=spoiled), SEEDS, tiny.FAST)
+    assert finite.tolist() == [True, False, True]
+    np.testing.assert_array_equal(images[[0, 2]], core.generate(rows, SEEDS, tiny.FAST)[[0, 2]])
+    assert (images[1][rows.face_mask[1] == 1] == 0).all()
