@@ -14,12 +14,15 @@ from manifests.errors import ConfigError, InputError
 from manifests.verdicts import Measurement, QCVerdict, verdict
 from qc.alignment import crop_turn_deg, recogniser_crops
 from qc.checks import CHECKS, Check, CheckContext, QCRequest
-from qc.checks.sharpness import face_sharpness
+from qc.checks.sharpness import laplacian_variance
 from qc.expression import ExpressionEstimator, ExpressionReading
 from qc.faces import Face
 from qc.packs import Detector
+from qc.parsing import ParsedPicture
 from qc.recognition import Recogniser
 from qc.roles import refuse_shared_models
+
+SAME_COSINE = 1e-5  # cosines within rounding of each other are equal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,7 @@ class Observation:
     audit_embedding: NDArray[np.float32] | None  # (D,) unit; also None without an auditor
     reading: ExpressionReading | None
     sharpness: float | None  # of the face
+    parsed: ParsedPicture | None = None  # None where the picture was not parsed
 
 
 class Judge:
@@ -71,8 +75,13 @@ class Judge:
         self.auditor = auditor
         self.estimator = estimator
 
-    def observe(self, images_rgb: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> list[Observation]:
-        """What is seen in N pictures of any size; backgrounds and identity pictures are read by this too."""
+    def observe(
+        self, images_rgb: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], parsed: Sequence[ParsedPicture] | None = None
+    ) -> list[Observation]:
+        """What is seen in N pictures of any size; backgrounds and identity pictures are read by this too.
+
+        parsed  what the face parser saw in them, where they are portraits; without it, what needs landmarks isn't measured
+        """
         faces = [tuple(self.detector.detect(image)) for image in images_rgb]
         seen = [number for number, found in enumerate(faces) if found]
         crops = recogniser_crops([images_rgb[number] for number in seen], [faces[number][0].landmarks5_px for number in seen])
@@ -90,7 +99,8 @@ class Judge:
                     gate_embedding=None if row is None else gate[row],
                     audit_embedding=None if row is None or audit is None else audit[row],
                     reading=None if row is None else readings[row],
-                    sharpness=None if row is None else face_sharpness(images_rgb[number], found[0]),
+                    sharpness=None if row is None else laplacian_variance(crops[row]),
+                    parsed=None if parsed is None else parsed[number],
                 )
             )
         return observations
@@ -118,6 +128,10 @@ class Judge:
             gate_cosine=_cosine(seen.gate_embedding, request.gate_reference),
             audit_cosine=_cosine(seen.audit_embedding, request.audit_reference),
             reading=seen.reading,
+            label_map=None if seen.parsed is None else seen.parsed.label_map,
+            landmarks68_px=None if seen.parsed is None else seen.parsed.landmarks68_px,
+            identity_rank=identity_rank(seen.gate_embedding, request.gate_reference, request.people),
+            sharpness=seen.sharpness,
         )
         measurements: list[Measurement] = []
         failed: list[str] = []
@@ -128,6 +142,14 @@ class Judge:
             if reason is not None and check.name in self.config.rejecting:
                 failed.append(reason)
         return verdict(measurements, failed)
+
+
+def identity_rank(embedding: NDArray[np.float32] | None, reference: NDArray[np.float32] | None, people: NDArray[np.float32] | None) -> int | None:
+    """1 + how many of the people (P, D) are nearer to a face (D,) than the asked one; the asked one may be among them."""
+    if embedding is None or reference is None or people is None:
+        return None
+    cosines = people @ embedding
+    return 1 + int(np.count_nonzero(cosines > float(reference @ embedding) + SAME_COSINE))
 
 
 def _cosine(embedding: NDArray[np.float32] | None, reference: NDArray[np.float32] | None) -> float:

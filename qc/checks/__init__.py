@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from qc.checks.affect import AffectCheck
 from qc.checks.alignment import AlignmentCheck
+from qc.checks.background import BackgroundCheck
 from qc.checks.blank import BlankCheck
-from qc.checks.context import Check, CheckContext, QCRequest
+from qc.checks.colour import ColourCheck
+from qc.checks.compression import CompressionCheck
+from qc.checks.context import Check, CheckContext, QCRequest, Scene
+from qc.checks.crop import CropCheck
 from qc.checks.exposure import ExposureCheck
 from qc.checks.expression import ExpressionCheck
+from qc.checks.eyes import EyesCheck
 from qc.checks.identity import IdentityCheck
+from qc.checks.identity_rank import IdentityRankCheck
+from qc.checks.illumination import IlluminationCheck
+from qc.checks.integrity import IntegrityCheck
+from qc.checks.mouth import MouthCheck
 from qc.checks.pose import PoseCheck
+from qc.checks.seam import SeamCheck
 from qc.checks.sharpness import SharpnessCheck
 from qc.checks.single_face import SingleFaceCheck
 
@@ -21,6 +32,17 @@ CHECKS: tuple[Check, ...] = (
     PoseCheck(),
     ExposureCheck(),
     SharpnessCheck(),
+    IntegrityCheck(),
+    CropCheck(),
+    ColourCheck(),
+    CompressionCheck(),
+    SeamCheck(),
+    EyesCheck(),
+    MouthCheck(),
+    IlluminationCheck(),
+    BackgroundCheck(),
+    AffectCheck(),
+    IdentityRankCheck(),
 )
 
 
@@ -32,4 +54,4 @@ def with_limits(*changed: Check, checks: tuple[Check, ...] = CHECKS) -> tuple[Ch
     return tuple(by_name.get(check.name, check) for check in checks)
 
 
-__all__ = ["CHECKS", "Check", "CheckContext", "QCRequest", "with_limits"]
+__all__ = ["CHECKS", "Check", "CheckContext", "QCRequest", "Scene", "with_limits"]

@@ -1,4 +1,4 @@
-"""Light on the face: linear-light luminance in the manner of ISO/IEC 29794-5, with the native-to-scalar mappings of that standard's reference code."""
+"""Light on the face: mean, variance, share too dark, share burnt out, and range of its linear-light luminance."""
 
 # P pixels of the face
 
@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from qc.checks.blank import entropy_bits
 from qc.checks.context import CheckContext, QCRequest, measured
+from qc.checks.kept import comparable_scene, lightness_shift
 from qc.faces import Face
+from qc.iso.light import linear_luminance
+from qc.iso.mapping import graded
 
 UNDER = 25  # linear-light values 0 .. 25 of 255 count as under-exposed
 OVER = 247  # 247 .. 255 as over-exposed
@@ -22,58 +25,66 @@ OVER = 247  # 247 .. 255 as over-exposed
 
 @dataclass(frozen=True, kw_only=True)
 class ExposureCheck:
-    """Refuses faces that are almost wholly black or burnt out; everything between is measured only.
+    """Refuses faces that are almost wholly black or burnt out, and pictures darker or lighter than their scene; the rest is measured only.
 
-    The under-exposure limit is wide on purpose: in linear light dark skin in even light already has many values below 26.
+    In linear light dark skin in even light already has most values below 26, so a dark face is refused only where its range is small too.
     """
 
-    max_under: float = 0.998  # share of the face
+    max_under: float = 0.998  # share of the face from which it counts as dark
     max_over: float = 0.5
     min_range_bits: float = 2.0  # entropy of the face's luminance
+    min_dark_range_bits: float = 2.9  # the same where more than max_under is under-exposed
+    max_shift: float = 2.0  # of the kept background's L* against the scene's, either way
     name: str = "exposure"
     unit: str = "share of the face"
-    source: str = "measures of ISO/IEC 29794-5:2025; limits of our own, wide so that dark skin in even light passes"
+    source: str = (
+        "measures of ISO/IEC 29794-5:2025; limits of our own: of 780 clean portraits those with dark skin in little light have "
+        "3.0 bits and more; the background of 745 accepted pictures of the bundled model is at most 0.03 L* off"
+    )
 
     def measure(self, image_rgb: NDArray[np.uint8], context: CheckContext) -> dict[str, float]:
         """Native measures n_ and scalars q_ 0 .. 100, over the face, or the whole picture where none was found."""
-        pixels = image_rgb[face_region(image_rgb.shape[:2], context.face)]  # (P, 3)
-        luminance = linear_luminance(pixels)  # (P,)
+        region = face_region(image_rgb.shape[:2], context.face, context.once("landmarks", lambda: context.landmarks))
+        luminance = linear_luminance(image_rgb[region])  # (P,)
         levels = np.rint(luminance * 255).astype(np.uint8)
-        under, over = float(np.mean(levels <= UNDER)), float(np.mean(levels >= OVER))
-        mean, entropy = float(luminance.mean()), entropy_bits(levels)
+        scene = comparable_scene(image_rgb, context)
         return {
-            "n_luminance_mean": mean,
-            "q_luminance_mean": scalar(100 * sigmoid(mean, 0.2, 0.05) * (1 - sigmoid(mean, 0.8, 0.05))),
-            "n_under_exposure": under,
-            "q_under_exposure": scalar(120 * (0.832 - sigmoid(under, 0.92, 0.05))),
-            "n_over_exposure": over,
-            "q_over_exposure": scalar(1 / (over + 0.01)),
-            "n_dynamic_range": entropy,
-            "q_dynamic_range": scalar(12.5 * entropy),
+            **({} if scene is None else {"lightness_shift": lightness_shift(image_rgb, scene)}),
+            **graded("luminance_mean", float(luminance.mean())),
+            **graded("luminance_variance", float(luminance.var())),
+            **graded("under_exposure", float(np.mean(levels <= UNDER))),
+            **graded("over_exposure", float(np.mean(levels >= OVER))),
+            **graded("dynamic_range", entropy_bits(levels)),
         }
 
     def judge(self, measurements: Mapping[str, float], request: QCRequest) -> str | None:
         """Exposure outside the limits."""
         under, over = measured(measurements, "n_under_exposure"), measured(measurements, "n_over_exposure")
         entropy = measured(measurements, "n_dynamic_range")
-        bad = (under is not None and under > self.max_under) or (over is not None and over > self.max_over)
-        return "exposure" if bad or (entropy is not None and entropy < self.min_range_bits) else None
+        dark = under is not None and under > self.max_under
+        least = self.min_dark_range_bits if dark else self.min_range_bits
+        shift = measured(measurements, "lightness_shift")
+        burnt, flat = over is not None and over > self.max_over, entropy is not None and entropy < least
+        return "exposure" if burnt or flat or (shift is not None and abs(shift) > self.max_shift) else None
 
     def limit(self) -> str:
         """The limit as people read it."""
-        return f"at most {self.max_under:.1%} of the face under-exposed, {self.max_over:.0%} over-exposed; {self.min_range_bits:g} bits of range"
+        dark = f"{self.min_dark_range_bits:g} where more than {self.max_under:.1%} is under-exposed"
+        scene = f"background within {self.max_shift:g} L* of the scene's"
+        return f"at most {self.max_over:.0%} of the face over-exposed; at least {self.min_range_bits:g} bits of range, {dark}; {scene}"
 
 
-def linear_luminance(pixels_rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Luminance 0 .. 1 of (..., 3) sRGB bytes in linear light: IEC 61966-2-1 transfer function, Rec. 709 weights."""
-    steps = np.arange(256) / 255.0
-    linear = np.where(steps <= 0.04045, steps / 12.92, ((steps + 0.055) / 1.055) ** 2.4)
-    return linear[pixels_rgb] @ np.array([0.2126, 0.7152, 0.0722])
+def face_region(shape: tuple[int, ...], face: Face | None, landmarks68_px: NDArray[np.floating] | None = None) -> NDArray[np.bool_]:
+    """Pixels (H, W) inside the hull of the landmarks, as the standard has it; without them inside an ellipse about the five points.
 
-
-def face_region(shape: tuple[int, ...], face: Face | None) -> NDArray[np.bool_]:
-    """Pixels (H, W) inside the ellipse about the five points; all pixels where there is no face or it covers none."""
+    All pixels where there is no face or it covers none.
+    """
     height, width = shape[:2]
+    if landmarks68_px is not None:
+        hull = cv2.convexHull(np.rint(np.clip(landmarks68_px, -1e4, 1e4) - 0.5).astype(np.int32))
+        filled = cv2.fillConvexPoly(np.zeros((height, width), dtype=np.uint8), hull, 1)
+        if filled.any():
+            return np.asarray(filled, dtype=bool)
     if face is None:
         return np.ones((height, width), dtype=bool)
     points = face.landmarks5_px.astype(np.float64)
@@ -85,13 +96,3 @@ def face_region(shape: tuple[int, ...], face: Face | None) -> NDArray[np.bool_]:
     centre = (round(float(np.clip(middle[0], -1e4, 1e4))), round(float(np.clip(middle[1], -1e4, 1e4))))
     cv2.ellipse(region, centre, (max(1, round(0.85 * reach)), max(1, round(1.15 * reach))), angle, 0, 360, 1, -1)
     return region.astype(bool) if region.any() else np.ones((height, width), dtype=bool)
-
-
-def sigmoid(x: float, middle: float, width: float) -> float:
-    """1 / (1 + exp((middle - x) / width))."""
-    return 1 / (1 + math.exp(min(700.0, (middle - x) / width)))
-
-
-def scalar(value: float) -> float:
-    """A quality scalar: rounded half up, clipped to 0 .. 100."""
-    return float(min(100, max(0, math.floor(value + 0.5))))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qc.checks.context import CheckContext, QCRequest, measured
+from qc.iso.mapping import MAPPINGS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class PoseCheck:
         if reading is None:
             return {}
         values = {"obs_yaw": reading.yaw_deg, "obs_pitch": reading.pitch_deg, "obs_roll": reading.roll_deg}
+        values |= {f"q_head_{name[4:]}": MAPPINGS[f"head_{name[4:]}"](angle) for name, angle in values.items()}
         if request.pose_deg is not None:
             values["pose_error"] = pose_angle_deg(reading.pose_deg, request.pose_deg)
         return values

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qc.checks.context import CheckContext, QCRequest, measured
+from qc.iso.mapping import graded
 
 LANDMARK_COLUMNS = tuple(f"landmark5_{axis}{point}" for point in range(5) for axis in "xy")
 BOX_COLUMNS = ("bbox_x", "bbox_y", "bbox_w", "bbox_h")
@@ -39,6 +40,7 @@ class SingleFaceCheck:
         return {
             "face_count": float(len(context.faces)),
             "second_face_area": second,
+            **graded("single_face", second),
             "face_score": face.score,
             **dict(zip(BOX_COLUMNS, (x0, y0, x1 - x0, y1 - y0), strict=True)),
             **dict(zip(LANDMARK_COLUMNS, points, strict=True)),

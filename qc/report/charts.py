@@ -1,141 +1,100 @@
-"""The charts of the report, each a function of the JSON's numbers to SVG; colours live in the style sheet, for light and dark."""
+"""Charts of counts and rates: waterfall, rates with intervals, bars before and after, one histogram; colours live in the style sheet."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from qc.report.svg import drawing, element, label, line, number, percent, rect, ticks
+from qc.report.charts_frame import HALF, Frame, legend
+from qc.report.svg import drawing, element, fit, label, line, number, percent, rect, ticks
 
 
-def waterfall_chart(rows: Sequence[dict]) -> str:
+def waterfall_chart(rows: Sequence[dict[str, Any]]) -> str:
     """Bars of what is left: attempts, then what each reason took, then what was accepted."""
-    total = max([row["count"] for row in rows] + [1])
-    width, left, bar, gap = 560.0, 186.0, 22.0, 9.0
+    total = max([int(row["count"]) for row in rows] + [1])
+    width, left, bar, gap = 640.0, 236.0, 22.0, 9.0
     room = width - left
-    parts, y, start = [], 6.0, 0.0
+    parts, y = [], 4.0
     for row in rows:
         size = room * row["count"] / total
-        x = left + (start if row["kind"] == "lost" else 0.0)
-        if row["kind"] == "lost":
-            x = left + room * row["left"] / total
-        parts.append(label(left - 64, y + bar * 0.7, row["label"], "t", "end"))
+        x = left + (room * row["left"] / total if row["kind"] == "lost" else 0.0)
+        parts.append(label(left - 92, y + bar * 0.7, fit(row["label"], 20), "t", "end"))
         parts.append(rect(left, y, room, bar, "track", rx=4))
-        parts.append(rect(x, y, max(size, 1.5 if row["count"] else 0), bar, {"lost": "bad", "kept": "good", "start": "accent"}[row["kind"]], rx=4))
+        parts.append(rect(min(x, width - 2), y, max(size, 2.0 if row["count"] else 0), bar, {"lost": "bad", "kept": "good", "start": "c1"}[row["kind"]], rx=3))
         parts.append(label(left - 12, y + bar * 0.7, f"{row['count']:,}", "t strong", "end"))
         y += bar + gap
-    said = "; ".join(f"{row['label']} {row['count']}" for row in rows)
-    return drawing(width, y, "From attempts to accepted pictures", said, parts, identifier="waterfall", min_width=400)
+    said = "; ".join(f"{row['label']} {row['count']:,}" for row in rows)
+    return drawing(width, y, "From attempts to accepted pictures", said, parts, identifier="waterfall", min_width=460)
 
 
-def heat_map(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float | None]], texts: Sequence[Sequence[str]], *, title: str,
-             description: str, identifier: str, diagonal: bool = False) -> str:  # fmt: skip
-    """A grid of shares 0..1 with the numbers written in the cells; empty where nothing was asked."""
-    cell_w, cell_h, left, top = 66.0, 34.0, 116.0, 34.0
-    parts = [label(left + (i + 0.5) * cell_w, top - 12, _fit(name, 10), "t small", "middle") for i, name in enumerate(columns)]
-    for j, name in enumerate(rows):
-        y = top + j * cell_h
-        parts.append(label(left - 12, y + cell_h / 2 + 4, _fit(name, 15), "t small", "end"))
-        for i, value in enumerate(values[j]):
-            x = left + i * cell_w
-            if value is None:
-                parts.append(rect(x + 1.5, y + 1.5, cell_w - 3, cell_h - 3, "void", rx=5))
-                continue
-            kind = "cell own" if diagonal and i == j else "cell"
-            parts.append(rect(x + 1.5, y + 1.5, cell_w - 3, cell_h - 3, "cellground", rx=5))
-            parts.append(rect(x + 1.5, y + 1.5, cell_w - 3, cell_h - 3, kind, rx=5, **{"fill-opacity": f"{0.06 + 0.94 * value:.3f}"}))
-            parts.append(label(x + cell_w / 2, y + cell_h / 2 + 4, texts[j][i], "t small over" if value > 0.5 else "t small", "middle"))
-    width = left + cell_w * len(columns) + 6
-    return drawing(width, top + cell_h * len(rows) + 4, title, description, parts, identifier=identifier, min_width=round(min(width, 560)))
+def rates_chart(rows: Sequence[dict[str, Any]], *, name: str, title: str, identifier: str, value_range: tuple[float, float] | None = (0.0, 1.0)) -> str:
+    """One line per row: a dot at its value, a bar for its interval, a triangle beside flagged ones. rows: {key, value, lo, hi, flagged}."""
+    known = [row for row in rows if row["value"] is not None]
+    low, high = value_range or _span(known)
+    step, left = 23.0, 128.0
+    frame = Frame(width=HALF, height=40 + step * len(rows) + 26, x_range=(low, high), y_range=(0, 1), left=left, right=72.0, top=8.0, bottom=44.0)
+    shares = value_range == (0.0, 1.0)
+    parts = frame.axes(name, "", x_ticks=ticks(low, high, 4), x_text=(lambda v: percent(v)) if shares else "{:g}".format)
+    for index, row in enumerate(rows):
+        y = frame.top + 12 + step * index
+        parts.append(label(left - 10, y + 4, fit(row["key"], 17), "t small", "end"))
+        if row["value"] is None:
+            parts.append(label(left + 6, y + 4, "not measured", "t small muted"))
+            continue
+        if row.get("lo") is not None and row.get("hi") is not None:
+            parts.append(line(frame.x(row["lo"]), y, frame.x(row["hi"]), y, "whisker"))
+        parts.append(element("circle", {"cx": frame.x(row["value"]), "cy": y, "r": 4.2, "class": "c2" if row.get("flagged") else "c1"}))
+        text = percent(row["value"], 0 if row["value"] in (0, 1) else 1) if shares else number(row["value"])
+        parts.append(label(frame.end + 8, y + 4, text, "t small"))
+        if row.get("flagged"):
+            parts.append(element("path", {"d": f"M{HALF - 13:.1f} {y + 4:.1f}l5 -9l5 9Z", "class": "flag"}))
+    said = "; ".join(f"{row['key']} {number(row['value'])}" for row in rows[:12])
+    return drawing(frame.width, frame.height, title, said, parts, identifier=identifier)
 
 
-def histogram_chart(edges: Sequence[float], mated: Sequence[float], nonmated: Sequence[float], *, threshold: float | None, title: str, identifier: str) -> str:
-    """Two densities over the same bins, as outlines with a tint; a dashed line marks the threshold."""
-    width, height, left, bottom, top = 500.0, 260.0, 16.0, 46.0, 40.0
-    low, high = edges[0], edges[-1]
-    peak = max([*mated, *nonmated, 1e-9])
-
-    def x(value: float) -> float:
-        return left + (width - left - 20) * (value - low) / (high - low)
-
-    def y(share: float) -> float:
-        return height - bottom - (height - bottom - top) * share / peak
-
-    parts = []
-    for tick in ticks(low, high, 7):
-        parts.append(line(x(tick), top - 6, x(tick), height - bottom, "grid"))
-        parts.append(label(x(tick), height - bottom + 18, f"{tick:g}", "t small muted", "middle"))
-    for shares, kind in ((nonmated, "nonmated"), (mated, "mated")):
-        path = f"M{x(low):.1f} {y(0):.1f}"
-        for k, share in enumerate(shares):
-            path += f"L{x(edges[k]):.1f} {y(share):.1f}L{x(edges[k + 1]):.1f} {y(share):.1f}"
-        parts.append(element("path", {"d": path + f"L{x(high):.1f} {y(0):.1f}Z", "class": kind}))
-    parts.append(line(left, y(0), width - 20, y(0), "axis"))
-    if threshold is not None and low <= threshold <= high:
-        parts.append(line(x(threshold), top - 6, x(threshold), y(0), "limit"))
-        late = x(threshold) > 0.7 * width
-        parts.append(label(x(threshold) + (-6 if late else 6), top + 4, f"threshold {threshold:.2f}", "t small", "end" if late else "start"))
-    parts += [rect(left, 6, 14, 12, "mated", rx=3), label(left + 20, 16, "same person (mated)", "t small")]
-    parts += [rect(left + 180, 6, 14, 12, "nonmated", rx=3), label(left + 200, 16, "other people (non-mated)", "t small")]
-    parts.append(label((width + left) / 2, height - 8, "cosine similarity", "t small muted", "middle"))
-    said = (
-        f"Cosines from {number(low)} to {number(high)}; the peak is at {number(edges[_peak(mated)])} for mated, {number(edges[_peak(nonmated)])} for non-mated"
-    )
-    return drawing(width, height, title, said, parts, identifier=identifier, min_width=320)
+def before_after_chart(classes: Sequence[str], before: Sequence[int], after: Sequence[int], *, title: str, identifier: str) -> str:
+    """Two bars per class: the share of all attempts, and of what was kept."""
+    totals = max(sum(before), 1), max(sum(after), 1)
+    shares = [(b / totals[0], a / totals[1]) for b, a in zip(before, after, strict=True)]
+    peak = max([0.01, *[share for pair in shares for share in pair]])
+    left, step = 118.0, 31.0
+    frame = Frame(width=HALF, height=62 + step * len(classes) + 14, x_range=(0, peak), y_range=(0, 1), left=left, right=50.0, top=30.0, bottom=44.0)
+    parts = legend([("c2 hatch", "before filtering"), ("c1", "kept")], left, 14, step=128)
+    parts += frame.axes("share of pictures", "", x_ticks=ticks(0, peak, 4), x_text=lambda v: percent(v, 0 if peak > 0.1 else 1))
+    for index, (name, (b, a)) in enumerate(zip(classes, shares, strict=True)):
+        y = frame.top + 4 + step * index
+        parts.append(label(left - 10, y + 17, fit(name, 16), "t small", "end"))
+        parts.append(rect(left, y + 2, frame.x(b) - left, 9, "c2 hatch", rx=1.5))
+        parts.append(rect(left, y + 13, frame.x(a) - left, 9, "c1", rx=1.5))
+        parts.append(label(frame.x(max(a, b)) + 6, y + 17, percent(a, 1), "t small muted"))
+    said = "; ".join(f"{name} {percent(b, 1)} before, {percent(a, 1)} kept" for name, (b, a) in zip(classes[:12], shares, strict=False))
+    return drawing(frame.width, frame.height, title, said, parts, identifier=identifier)
 
 
-def scatter_chart(points: Sequence[Sequence[float]], *, threshold: float | None, title: str, identifier: str) -> str:
-    """Gate cosine across, audit cosine up; accepted filled, rejected as rings. points: (gate, audit, accepted 0/1)."""
-    width, height, left, bottom, top = 420.0, 340.0, 54.0, 46.0, 14.0
-    values = [value for point in points for value in point[:2]]
-    low, high = min([*values, 0.0]) - 0.03, max([*values, 0.6]) + 0.03
-
-    def x(value: float) -> float:
-        return left + (width - left - 14) * (value - low) / (high - low)
-
-    def y(value: float) -> float:
-        return height - bottom - (height - bottom - top) * (value - low) / (high - low)
-
-    parts = []
-    for tick in ticks(low, high, 5):
-        parts += [line(x(tick), top, x(tick), height - bottom, "grid"), line(left, y(tick), width - 14, y(tick), "grid")]
-        parts.append(label(x(tick), height - bottom + 18, f"{tick:g}", "t small muted", "middle"))
-        parts.append(label(left - 8, y(tick) + 4, f"{tick:g}", "t small muted", "end"))
-    if threshold is not None and low <= threshold <= high:
-        parts.append(line(x(threshold), top, x(threshold), height - bottom, "limit"))
-    for gate, audit, accepted in sorted(points, key=lambda point: point[2]):
-        parts.append(element("circle", {"cx": x(gate), "cy": y(audit), "r": 3.2, "class": "dot" if accepted else "ring"}))
-    parts.append(label((width + left) / 2, height - 8, "gate (decides)", "t small muted", "middle"))
-    parts.append(label(14, (height - bottom) / 2, "auditor (has no say)", "t small muted", "middle", transform=f"rotate(-90 14 {(height - bottom) / 2:.0f})"))
-    return drawing(width, height, title, f"{len(points)} pictures", parts, identifier=identifier, min_width=300)
-
-
-def bars_chart(edges: Sequence[float], counts: Sequence[int], *, limit: float | None, unit: str, title: str, identifier: str) -> str:
-    """One histogram as columns; a dashed line marks the limit."""
-    width, height, left, bottom, top = 420.0, 220.0, 12.0, 44.0, 18.0
-    low, high, peak = edges[0], edges[-1], max([*counts, 1])
-    scale = (width - left - 14) / max(high - low, 1e-9)
-    parts = []
+def bars_chart(edges: Sequence[float], counts: Sequence[int], *, limit: float | None, median: float | None, unit: str, title: str, identifier: str,
+               small: bool = False) -> str:  # fmt: skip
+    """One histogram as columns; a dashed line marks the limit, a triangle below the axis the median."""
+    peak = max([*counts, 1])
+    low, high = min(edges[0], edges[0] if limit is None else limit), max(edges[-1], edges[-1] if limit is None else limit)
+    if limit is not None and high - low > 4 * (edges[-1] - edges[0]):  # a limit far away would squeeze the columns into a line
+        low, high = edges[0], edges[-1]
+    frame = Frame(width=300.0 if small else HALF, height=168.0 if small else 230.0, x_range=(low, high), y_range=(0, peak), left=46.0, top=24.0, bottom=44.0)
+    few = ticks(0, peak, 2 if small else 4)
+    parts = frame.axes(unit, "pictures", x_ticks=ticks(low, high, 4), y_ticks=[tick for tick in few if float(tick).is_integer()], y_text=lambda v: f"{v:,.0f}")
     for k, count in enumerate(counts):
-        size = (height - bottom - top) * count / peak
-        parts.append(rect(left + (edges[k] - low) * scale + 0.8, height - bottom - size, (edges[k + 1] - edges[k]) * scale - 1.6, size, "accent", rx=1.5))
-    for tick in ticks(low, high, 5):
-        parts.append(label(left + (tick - low) * scale, height - bottom + 18, f"{tick:g}", "t small muted", "middle"))
-    parts.append(line(left, height - bottom, width - 14, height - bottom, "axis"))
-    if limit is not None and low <= limit <= high:
-        position = left + (limit - low) * scale
-        parts += [line(position, top - 8, position, height - bottom, "limit"), label(position - 6, top, f"limit {number(limit, 2)}", "t small", "end")]
-    parts.append(label((width + left) / 2, height - 8, unit, "t small muted", "middle"))
-    return drawing(width, height, title, f"{sum(counts)} pictures, highest column {peak}", parts, identifier=identifier, min_width=280)
+        if count:
+            x, top = frame.x(edges[k]), min(frame.y(count), frame.floor - 1.2)
+            parts.append(rect(x + 0.5, top, frame.x(edges[k + 1]) - x - 1.0, frame.floor - top, "c1"))
+    parts += frame.limit(limit, f"limit {number(limit)}")
+    if median is not None and low <= median <= high:
+        parts.append(element("path", {"d": f"M{frame.x(median) - 5:.1f} {frame.floor + 7:.1f}l5 -7l5 7Z", "class": "ink"}))
+    said = f"{sum(counts):,} pictures from {number(edges[0])} to {number(edges[-1])} {unit}" + (f", median {number(median)}" if median is not None else "")
+    outside = limit is not None and not low <= limit <= high
+    return drawing(frame.width, frame.height, title, said + (f"; the limit {number(limit)} is outside" if outside else ""), parts, identifier=identifier)
 
 
-def share_text(count: int, asked: int) -> str:
-    """ "3/4", or the percentage where the numbers are too long for a cell."""
-    return f"{count}/{asked}" if asked < 1000 else percent(count / asked)
-
-
-def _fit(text: str, size: int) -> str:
-    return text if len(text) <= size else text[: size - 1] + "…"
-
-
-def _peak(values: Sequence[float]) -> int:
-    return max(range(len(values)), key=lambda k: values[k]) if values else 0
+def _span(rows: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    values = [row[name] for row in rows for name in ("value", "lo", "hi") if row.get(name) is not None]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    margin = 0.08 * (high - low) or 0.1
+    return low - margin, high + margin

@@ -7,13 +7,14 @@ import pytest
 from manifests.errors import ConfigError, InputError, RoleError
 from manifests.verdicts import REJECT_REASONS
 from qc.checks import CHECKS, CheckContext, QCRequest, with_limits
-from qc.checks.exposure import ExposureCheck, face_region, linear_luminance
+from qc.checks.exposure import ExposureCheck, face_region
 from qc.checks.expression import ExpressionCheck
 from qc.checks.identity import IdentityCheck
 from qc.checks.pose import PoseCheck, pose_angle_deg
 from qc.checks.single_face import SingleFaceCheck
 from qc.expression import ExpressionEstimator, ExpressionReading
 from qc.faces import Face
+from qc.iso.light import linear_luminance
 from qc.judge import Judge, JudgeConfig
 from qc.recognition import Recogniser
 from tests.qc.nets import ESTIMATOR_OUTPUTS, CentreDetector, pictures, write_net

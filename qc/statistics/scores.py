@@ -1,4 +1,4 @@
-"""Verification figures in the words of ISO/IEC 19795-1, with intervals that draw identities and not pairs.
+"""Mated and non-mated scores and their error rates, in the words of ISO/IEC 19795-1.
 
 mated      scores of pictures against their own identity
 non-mated  scores of pictures against another identity
@@ -8,27 +8,17 @@ FMR        share of non-mated scores >= threshold; FNMR  share of mated scores <
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from manifests.errors import InputError
+from qc.statistics.intervals import integers
+from qc.statistics.plain import Figures
 
 # Doddington's rule of 30: at least 30 expected errors, or a rate is not estimable.
 RULE_OF = 30
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A confidence interval."""
-
-    low: float
-    high: float
-    level: float
-    method: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +39,7 @@ class ScoreSet:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Threshold:
+class Threshold(Figures):
     """The smallest threshold whose FMR is at most the target, and whether that many comparisons support it."""
 
     threshold: float
@@ -61,7 +51,7 @@ class Threshold:
 
 def pairwise_scores(embeddings: NDArray[np.floating], identities: NDArray[np.int64]) -> ScoreSet:
     """Cosines of all pairs of N unit embeddings (N, D), labelled by identity (N,)."""
-    labels = _integers(identities)
+    labels = integers(identities)
     first, second = np.triu_indices(len(labels), k=1)
     scores = np.einsum("nd,nd->n", np.asarray(embeddings, np.float64)[first], np.asarray(embeddings, np.float64)[second])
     mated = labels[first] == labels[second]
@@ -89,6 +79,33 @@ def reference_scores(embeddings: NDArray[np.floating], own: NDArray[np.int64], r
     )
 
 
+def sampled_scores(embeddings: NDArray[np.floating], identities: NDArray[np.int64], *, num_mated: int, num_nonmated: int, seed: int) -> ScoreSet:
+    """Cosines of at most so many pairs of N unit embeddings (N, D), drawn at random with replacement; for sets whose pairs are too many.
+
+    Every non-mated pair is equally likely; a mated pair's identity is drawn by its number of pictures.
+    """
+    labels = integers(identities)
+    generator = np.random.default_rng(seed)
+    order, sizes = np.argsort(labels, kind="stable"), np.bincount(labels)
+    starts = np.cumsum(sizes) - sizes
+    usable = np.flatnonzero(sizes[labels] > 1)
+    first = generator.choice(usable, num_mated) if len(usable) else np.zeros(0, np.int64)
+    place = np.empty(len(labels), np.int64)
+    place[order] = np.arange(len(labels)) - starts[labels[order]]
+    shift = generator.integers(1, np.maximum(sizes[labels[first]], 2))
+    second = order[starts[labels[first]] + (place[first] + shift) % sizes[labels[first]]]
+    left, right = generator.integers(len(labels), size=(2, num_nonmated if len(sizes) > 1 else 0))
+    different = labels[left] != labels[right]
+    left, right = left[different], right[different]
+    return ScoreSet(
+        mated=_cosines(embeddings, first, second),
+        mated_identity=labels[first],
+        nonmated=_cosines(embeddings, left, right),
+        nonmated_identities=np.stack([labels[left], labels[right]], axis=1),
+        num_identities=len(sizes),
+    )
+
+
 def fmr(nonmated: NDArray[np.floating], threshold: float) -> float:
     """False-match rate: share of non-mated scores that reach the threshold; nan without scores."""
     return float(np.mean(nonmated >= threshold)) if len(nonmated) else math.nan
@@ -105,16 +122,16 @@ def threshold_at_fmr(nonmated: NDArray[np.floating], target_fmr: float) -> Thres
         raise InputError(f"threshold: target false-match rate is {target_fmr}, expected a number above 0 and below 1.")
     if not len(nonmated):
         raise InputError("threshold: there are no non-mated scores, so none can be chosen. Give pictures of at least two identities.")
-    ordered = np.sort(np.asarray(nonmated, np.float64))[::-1]
-    allowed = math.floor(target_fmr * len(ordered) + 1e-9)
+    allowed = math.floor(target_fmr * len(nonmated) + 1e-9)
+    place = len(nonmated) - 1 - allowed
     # subtle: the highest score that must be refused is number `allowed`, counted from 0; the threshold is the next number above it.
-    threshold = float(np.nextafter(ordered[allowed], np.inf))
+    threshold = float(np.nextafter(np.partition(np.asarray(nonmated, np.float64), place)[place], np.inf))
     return Threshold(
         threshold=threshold,
         target_fmr=target_fmr,
-        achieved_fmr=fmr(ordered, threshold),
-        num_comparisons=len(ordered),
-        estimable=target_fmr * len(ordered) >= RULE_OF,
+        achieved_fmr=fmr(nonmated, threshold),
+        num_comparisons=len(nonmated),
+        estimable=target_fmr * len(nonmated) >= RULE_OF,
     )
 
 
@@ -125,77 +142,19 @@ def tar_at_fmr(mated: NDArray[np.floating], nonmated: NDArray[np.floating], targ
 
 def equal_error_rate(mated: NDArray[np.floating], nonmated: NDArray[np.floating]) -> float:
     """Rate at which FMR and FNMR meet; the mean of both where they step past each other."""
-    return _weighted_eer(mated, np.ones(len(mated)), nonmated, np.ones(len(nonmated)))
+    return weighted_eer(mated, np.ones(len(mated)), nonmated, np.ones(len(nonmated)))
 
 
-def wilson(successes: int, trials: int, level: float = 0.95) -> Interval:
-    """Wilson score interval of a proportion whose trials are independent."""
-    if trials < 1 or not 0 <= successes <= trials:
-        raise InputError(f"interval: got {successes} of {trials}, expected at least one trial and no more successes than trials.")
-    z = float(ndtri(0.5 + level / 2))
-    share = successes / trials
-    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    low = 0.0 if successes == 0 else max(0.0, middle - half)
-    high = 1.0 if successes == trials else min(1.0, middle + half)
-    return Interval(low=low, high=high, level=level, method="Wilson")
+def d_prime(mated: NDArray[np.floating], nonmated: NDArray[np.floating]) -> float:
+    """Separation of the means in pooled standard deviations, d' = (m1 - m0) / sqrt((s1^2 + s0^2) / 2); nan below two scores of a kind."""
+    if len(mated) < 2 or len(nonmated) < 2:
+        return math.nan
+    spread = math.sqrt((float(np.var(mated, ddof=1)) + float(np.var(nonmated, ddof=1))) / 2)
+    return float(np.mean(mated) - np.mean(nonmated)) / spread if spread > 0 else math.nan
 
 
-def bootstrap_mean(values: NDArray[np.floating], identities: NDArray[np.int64], *, seed: int, replicates: int = 600, level: float = 0.95) -> Interval:
-    """Interval of a mean whose values come in groups: identities are drawn with replacement, each with all of its values."""
-    labels = _integers(identities)
-    count = int(labels.max(initial=-1)) + 1
-    if count < 2:
-        return Interval(low=math.nan, high=math.nan, level=level, method="identity bootstrap, not estimable below two identities")
-    sums = np.bincount(labels, np.asarray(values, np.float64), count)
-    sizes = np.bincount(labels, minlength=count)
-    weights = _draws(count, replicates, seed)
-    return _percentiles((weights @ sums) / np.maximum(weights @ sizes, 1e-12), level)
-
-
-def bootstrap_eer(scores: ScoreSet, *, seed: int, replicates: int = 300, level: float = 0.95) -> Interval:
-    """Interval of the equal error rate."""
-    return bootstrap_verification(scores, _weighted_eer, seed=seed, replicates=replicates, level=level)
-
-
-def bootstrap_tar(scores: ScoreSet, target_fmr: float, *, seed: int, replicates: int = 300, level: float = 0.95) -> Interval:
-    """Interval of TAR at a false-match rate; the threshold is chosen anew in each replicate."""
-
-    def tar(mated: NDArray[np.floating], mated_weight: NDArray[np.floating], nonmated: NDArray[np.floating], weight: NDArray[np.floating]) -> float:
-        order = np.argsort(nonmated)[::-1]
-        reached = np.cumsum(weight[order]) <= target_fmr * weight.sum()
-        allowed = int(reached.sum())
-        threshold = -np.inf if allowed >= len(order) else np.nextafter(nonmated[order[allowed]], np.inf)
-        return float(mated_weight[mated >= threshold].sum() / mated_weight.sum())
-
-    return bootstrap_verification(scores, tar, seed=seed, replicates=replicates, level=level)
-
-
-def bootstrap_verification(
-    scores: ScoreSet,
-    statistic: Callable[[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]], float],
-    *,
-    seed: int,
-    replicates: int,
-    level: float = 0.95,
-) -> Interval:
-    """Interval of statistic(mated, weights, non-mated, weights) with identities drawn with replacement.
-
-    A non-mated comparison weighs the product of its two identities' draws. Pairs share identities, so treating them as
-    independent gives intervals that are far too narrow.
-    """
-    if scores.num_identities < 2 or not len(scores.mated) or not len(scores.nonmated):
-        return Interval(low=math.nan, high=math.nan, level=level, method="identity bootstrap, not estimable below two identities")
-    values = []
-    for weights in _draws(scores.num_identities, replicates, seed):
-        mated_weight = weights[scores.mated_identity]
-        nonmated_weight = weights[scores.nonmated_identities].prod(axis=1)
-        if mated_weight.sum() > 0 and nonmated_weight.sum() > 0:
-            values.append(statistic(scores.mated, mated_weight, scores.nonmated, nonmated_weight))
-    return _percentiles(np.asarray(values), level)
-
-
-def _weighted_eer(mated: NDArray[np.floating], mated_weight: NDArray[np.floating], nonmated: NDArray[np.floating], weight: NDArray[np.floating]) -> float:
+def weighted_eer(mated: NDArray[np.floating], mated_weight: NDArray[np.floating], nonmated: NDArray[np.floating], weight: NDArray[np.floating]) -> float:
+    """Equal error rate of weighted scores; nan without scores of a kind."""
     if not len(mated) or not len(nonmated):
         return math.nan
     mated_order, nonmated_order = np.argsort(mated), np.argsort(nonmated)
@@ -209,15 +168,8 @@ def _weighted_eer(mated: NDArray[np.floating], mated_weight: NDArray[np.floating
     return float((misses[nearest] + matches[nearest]) / 2)
 
 
-def _draws(count: int, replicates: int, seed: int) -> NDArray[np.float64]:
-    generator = np.random.default_rng(seed)
-    return generator.multinomial(count, np.full(count, 1 / count), size=replicates).astype(np.float64)
-
-
-def _percentiles(values: NDArray[np.floating], level: float) -> Interval:
-    low, high = np.quantile(values, [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(low=float(low), high=float(high), level=level, method="identity bootstrap")
-
-
-def _integers(identities: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.unique(np.asarray(identities), return_inverse=True)[1].astype(np.int64)
+def _cosines(embeddings: NDArray[np.floating], first: NDArray[np.int64], second: NDArray[np.int64], block: int = 65_536) -> NDArray[np.float64]:
+    parts = [
+        np.einsum("nd,nd->n", embeddings[first[k : k + block]], embeddings[second[k : k + block]], dtype=np.float64) for k in range(0, len(first), block)
+    ]
+    return np.concatenate(parts) if parts else np.zeros(0)
