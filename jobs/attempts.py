@@ -1,10 +1,10 @@
-"""What travels between the driver and a worker: attempts one way, answers the other."""
+"""What travels between the driver and a worker: attempts one way, answers the other, or the reason why there are none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from manifests.rows import ManifestRow
 from manifests.verdicts import QCVerdict
@@ -33,6 +33,28 @@ class Answer:
     pixel_sha256: str  # of the decoded picture
     verdict: QCVerdict
     labels: Mapping[str, Any]  # fields of SampleRecord that the worker knows: obs_, sim_, q_, n_, bbox, landmarks5, identity_source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why a batch has no answers."""
+
+    kind: Literal["raised", "died", "preempted"]  # an exception; the process ended; its machine was taken away, which is nobody's fault
+    message: str  # a traceback, or what is known of the death
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a batch that was submitted: one answer per attempt, or a failure and none."""
+
+    attempts: tuple[Attempt, ...]
+    answers: tuple[Answer, ...]
+    failure: Failure | None
+    worker: int  # number of the worker
+    seconds: float  # from the submission to the answers
+
+    def __post_init__(self) -> None:
+        assert len(self.answers) == (0 if self.failure else len(self.attempts))
 
 
 class Worker(Protocol):

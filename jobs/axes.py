@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 
 from jobs.bundle import EXPRESSION_BANK, SCENE_BANK
 from jobs.config import RunConfig
-from jobs.references import Screener, Screening, screen_folder
+from jobs.groups import choose_people, labels_hash
+from jobs.references import Screener, Screening, folder_hash, screen_folder
 from manifests.errors import ConfigError, InputError
 from manifests.permutation import key_of, permute
+from manifests.poses import pose_bins
 from manifests.spec import Expression, Identity, PlanSpec, SplitFractions
 from manifests.vocabulary import AFFECTNET8, find_word, words_of
 
@@ -49,6 +51,14 @@ def folders_of(config: RunConfig) -> dict[str, Path]:
     return folders
 
 
+def input_hashes(config: RunConfig) -> dict[str, str]:
+    """What a plan depends on beside its recipe, as people call it -> sha256: folders of photographs, and the file of their labels."""
+    hashes = {f"files of {axis}.path": folder_hash(folder) for axis, folder in folders_of(config).items()}
+    if config.identities.labels is not None:
+        hashes["file of identities.labels"] = labels_hash(Path(config.identities.labels))
+    return hashes
+
+
 def screen_folders(config: RunConfig, open_screener: Callable[[], Screener]) -> Screenings:
     """Looks at every file of the recipe's folders; the nets are opened only when there is one."""
     folders = folders_of(config)
@@ -56,6 +66,8 @@ def screen_folders(config: RunConfig, open_screener: Callable[[], Screener]) -> 
         return Screenings(identities=None, expressions=None, scenes=None)
     screener = open_screener()
     found = {axis: screen_folder(folder, screener, axis) for axis, folder in folders.items()}
+    if "identities" in found:
+        found["identities"] = choose_people(found["identities"], config.identities, config.seed)
     return Screenings(identities=found.get("identities"), expressions=found.get("expressions"), scenes=found.get("scenes"))
 
 
@@ -66,9 +78,13 @@ def plan_spec(config: RunConfig, screenings: Screenings) -> PlanSpec:
         raise ConfigError('configuration: mode is "reenact", which keeps the person of each scene, but identities are given. Leave the identities out.')
     if config.mode == "swap" and _wanted_words(config):
         raise ConfigError('configuration: mode is "swap", which keeps the expression of each scene, but expressions are given. Leave the expressions out.')
-    people = scene_ids if config.mode == "reenact" else _people(config, screenings.identities)
+    poses = pose_bins(config.scenes.poses, _yaws(config, screenings, scene_ids)) if config.scenes.poses else ()
+    if poses:
+        binned = {name for pose in poses for name in pose.scene_ids}
+        scene_ids = tuple(name for name in scene_ids if name in binned)
+    people = dict.fromkeys(scene_ids) if config.mode == "reenact" else _people(config, screenings.identities)
     return PlanSpec(
-        identities=tuple(Identity(identity_id=name) for name in people),
+        identities=tuple(Identity(identity_id=name, group=group) for name, group in people.items()),
         expressions=() if config.mode == "swap" else expression_axis(config, _available_words(screenings.expressions)),
         scene_ids=scene_ids,
         scenes="own" if config.mode == "reenact" else "every" if config.scenes.every else "spread",
@@ -77,6 +93,7 @@ def plan_spec(config: RunConfig, screenings: Screenings) -> PlanSpec:
         split=SplitFractions(train=config.split.train, val=config.split.val, test=config.split.test),
         run_seed=config.seed,
         shard_size=config.shard_size,
+        poses=poses,
     )
 
 
@@ -98,17 +115,18 @@ def expression_axis(config: RunConfig, available: Iterable[str]) -> tuple[Expres
             f'configuration: there is no reference for the expression "{missing[0]}"{more}; there are references for '
             f"{', '.join(known[:20])}{', ...' if len(known) > 20 else ''}. Choose of these, or give pictures with expressions.path."
         )
-    return tuple(Expression(word=word, intensity=intensity) for word in words for intensity in config.expressions.intensities)
+    views = _views_of_words(config, words)
+    return tuple(Expression(word=word, intensity=intensity, views=views.get(word)) for word in words for intensity in config.expressions.intensities)
 
 
 def bank_words() -> list[str]:
     """Words that the bundled expression bank has references of."""
-    return sorted(set(pq.read_table(EXPRESSION_BANK, columns=["word"])["word"].to_pylist()))
+    return sorted(set(pq.ParquetFile(EXPRESSION_BANK).read(columns=["word"])["word"].to_pylist()))
 
 
 def bank_scenes() -> list[str]:
     """Scenes of the bundled bank."""
-    return sorted(pq.read_table(SCENE_BANK, columns=["scene_id"])["scene_id"].to_pylist())
+    return sorted(pq.ParquetFile(SCENE_BANK).read(columns=["scene_id"])["scene_id"].to_pylist())
 
 
 def _wanted_words(config: RunConfig) -> list[str]:
@@ -128,12 +146,34 @@ def _available_words(screening: Screening | None) -> list[str]:
     return [find_word(item.name).word for item in screening.usable]
 
 
-def _people(config: RunConfig, screening: Screening | None) -> tuple[str, ...]:
-    people = list(dict.fromkeys(item.name for item in screening.usable)) if screening else []
-    people += [sampled_name(index) for index in range(config.identities.sampled.count)]
+def _views_of_words(config: RunConfig, words: Sequence[str]) -> dict[str, int]:
+    """Quotas of single words, as the vocabulary spells them."""
+    views = {find_word(name).word: count for name, count in config.expressions.views.items()}
+    for word, count in views.items():
+        if word not in words:
+            raise ConfigError(f'configuration: expressions.views has "{word}", which is not among the expressions. Add it to expressions.words.')
+        if count < 1:
+            raise ConfigError(f"configuration: expressions.views.{word} is {count}, expected 1 or more. Leave the word out of the expressions instead.")
+    return views
+
+
+def _people(config: RunConfig, screening: Screening | None) -> dict[str, str | None]:
+    """Name -> demographic group, None where there is no label."""
+    people = {item.name: item.group for item in screening.usable} if screening else {}
+    people |= {sampled_name(index): None for index in range(config.identities.sampled.count)}
     if not people:
         raise ConfigError("configuration: there are no identities. Give identities.path, a folder of photographs, or identities.sampled.count.")
-    return tuple(people)
+    return people
+
+
+def _yaws(config: RunConfig, screenings: Screenings, scene_ids: Sequence[str]) -> dict[str, float]:
+    """Measured yaw of each scene, degrees."""
+    screening = screenings.scenes or (screenings.identities if config.scenes.from_identities else None)
+    if screening is None:
+        measured = {row["scene_id"]: row["yaw"] for row in pq.ParquetFile(SCENE_BANK).read(columns=["scene_id", "yaw"]).to_pylist()}
+    else:
+        measured = {item.file: item.yaw_deg for item in screening.usable}
+    return {name: float(measured[name]) for name in scene_ids}
 
 
 def _scene_ids(config: RunConfig, scenes: Screening | None, identities: Screening | None) -> tuple[str, ...]:

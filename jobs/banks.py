@@ -1,4 +1,4 @@
-"""facemint train banks: scenes, expression references, the identity prior and the recognisers' thresholds, from trained recognisers."""
+"""facemint train banks: scenes, expression references, the identity prior, the gallery of training people and the thresholds."""
 
 # N pictures, D width of an embedding
 
@@ -14,10 +14,12 @@ from generator.identity_prior import IdentityPrior
 from generator.training.banks import choose_scenes, write_expressions, write_scenes
 from generator.training.corpus import Corpus, load_corpus
 from generator.training.embeddings import CONDITIONER_FILES, IDENTITY_FILES, JUDGE_FILES, kept_embeddings
+from generator.training.gallery import write_gallery
 from generator.training.prior import fit_prior
 from generator.training.trainables import Place
 from jobs.files import write_json
 from qc.calibration import CALIBRATION_FILE, calibrate_corpus, write_calibrations
+from qc.dataset.hashes import phash64, phash256
 from qc.recognition import Recogniser
 
 SCENE_SHARDS = "scenes-*.tar"
@@ -41,15 +43,28 @@ def build_banks(corpus: Corpus, place: Place, say: Callable[[str], None]) -> dic
     unfinished = banks / ".identities.safetensors.tmp"
     prior.save(unfinished)
     os.replace(unfinished, banks / "identities.safetensors")
-    say(f"banks: {num_references} expression references, {num_scenes} scenes, prior of {len(prior.basis)} components")
+    num_people = build_gallery(corpus, place)
+    say(f"banks: {num_references} expression references, {num_scenes} scenes, prior of {len(prior.basis)} components, gallery of {num_people} people")
     return {
         "expression_references": float(num_references),
         "scenes": float(num_scenes),
+        "gallery_people": float(num_people),
         "prior_components": float(len(prior.basis)),
         "prior_apart_cosine": prior.apart,
         **prediction_figures(prior, _embed(held, place), held.identity),
         **_calibrate(held, place),
     }
+
+
+def build_gallery(corpus: Corpus, place: Place) -> int:
+    """Writes banks/gallery.parquet, which the leakage check compares data sets with; returns the number of people."""
+    seen, held = corpus.rows(~corpus.held_out), corpus.rows(corpus.held_out)
+    parts = [kept_embeddings(rows, place.bundled, place.work, JUDGE_FILES) for rows in (seen, held)]
+    order = np.concatenate([np.flatnonzero(~corpus.held_out), np.flatnonzero(corpus.held_out)])
+    embeddings = {name: np.concatenate([part[name][0] for part in parts]) for name in JUDGE_FILES}
+    phashes = np.array([phash64(corpus.images_rgb[row]) for row in order], dtype=np.uint64)
+    fine = [phash256(corpus.images_rgb[row]) for row in order]
+    return write_gallery(corpus.rows(order), embeddings, phashes, fine, place.bundled / "banks" / "gallery.parquet")
 
 
 def prediction_figures(prior: IdentityPrior, embeddings: Mapping[str, NDArray[np.float32]], identity: NDArray[np.int64]) -> dict[str, float]:

@@ -9,10 +9,11 @@ from importlib import metadata
 from pathlib import Path
 
 import generator
-from jobs.config import ModelsSection
-from jobs.files import read_json, sha256_of
+from jobs.files import read_json
+from jobs.sections import ModelsSection
+from jobs.verified import check_files, known_sha256
 from manifests.errors import WeightsError
-from manifests.ledger import LEDGER_NAME, check_roles, read_ledger
+from manifests.ledger import LEDGER_NAME, Weight, check_roles, read_ledger
 
 BUNDLED = Path(generator.__file__).resolve().parent / "bundled"
 
@@ -38,7 +39,7 @@ def core_size(models: ModelsSection) -> int:
 
 
 def weight_hashes(models: ModelsSection) -> dict[str, str]:
-    """Name to sha256 of every weight that a run uses; files of the bundle as its ledger has them, others read now."""
+    """Name to sha256 of every weight that a run uses; files of the bundle as its ledger has them, others read now, or known from an earlier reading."""
     ledger = read_ledger(BUNDLED)
     check_roles(ledger.weights)
     hashes = ledger.hashes()
@@ -51,8 +52,29 @@ def weight_hashes(models: ModelsSection) -> dict[str, str]:
             hashes = {name: value for name, value in hashes.items() if ledger.find(name).role != "core"}
         for path in sorted(Path(folder).rglob("*")):
             if path.is_file() and path.suffix in (".onnx", ".safetensors", ".json"):
-                hashes[f"{section}/{path.relative_to(folder).as_posix()}"] = sha256_of(path)
+                hashes[f"{section}/{path.relative_to(folder).as_posix()}"] = known_sha256(path)
+    gates = [_as_gate(name, sha256) for name, sha256 in hashes.items() if name.startswith("pack/") and name.endswith(".onnx")]
+    check_roles((*ledger.weights, *gates))
     return hashes
+
+
+def _as_gate(name: str, sha256: str) -> Weight:
+    """A file of the user's pack, any of which may become the gate."""
+    return Weight(name=name, file=name, sha256=sha256, role="gate", licence="", source="", bytes=0)
+
+
+def check_weights(models: ModelsSection, hashes: Mapping[str, str]) -> None:
+    """Raises WeightsError when a file that a worker will load isn't the one that the run was begun with; read once per node.
+
+    hashes  of a run, as weight_hashes gave them; of the bundle's files the ledger's hold
+    """
+    ledger = read_ledger(BUNDLED)
+    expected = {ledger.folder / weight.file: weight.sha256 for weight in ledger.weights if models.core is None or weight.role != "core"}
+    for section, folder in (("core", models.core), ("pack", models.pack)):
+        if folder is not None:
+            names = {name.removeprefix(f"{section}/"): value for name, value in hashes.items() if name.startswith(f"{section}/")}
+            expected |= {Path(folder) / name: value for name, value in names.items()}
+    check_files(expected)
 
 
 def bundle_id(hashes: Mapping[str, str]) -> str:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jobs.attempts import Attempt
-from jobs.files import write_whole
+from jobs.files import open_read, write_whole
 from jobs.images import decode_grey, decode_rgb
+from jobs.locations import Location
 from manifests.errors import InputError
 from manifests.rows import AS_BACKGROUND, ConditionBatch
 
@@ -108,7 +108,7 @@ def condition_batch(wishes: Sequence[Wish], encoders: Sequence[str]) -> Conditio
     )
 
 
-def write_tables(folder: Path, tables: ConditionTables) -> dict[str, str]:
+def write_tables(folder: Location, tables: ConditionTables) -> dict[str, str]:
     """Writes identities.parquet, expressions.parquet and scenes.parquet; returns their sha256 by name."""
     people = [{"identity_id": p.identity_id, "source": p.source, **_lists(p.embeddings)} for p in tables.people.values()]
     expressions = [
@@ -133,7 +133,7 @@ def write_tables(folder: Path, tables: ConditionTables) -> dict[str, str]:
             (("identities", people), ("expressions", expressions), ("scenes", scenes))}  # fmt: skip
 
 
-def read_tables(folder: Path) -> ConditionTables:
+def read_tables(folder: Location) -> ConditionTables:
     """The tables that `write_tables` wrote."""
     return ConditionTables(
         [_person(row["identity_id"], row["source"], row) for row in read_rows(folder / "identities.parquet")],
@@ -142,10 +142,11 @@ def read_tables(folder: Path) -> ConditionTables:
     )
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Location) -> list[dict[str, Any]]:
     """Rows of a Parquet file. Raises InputError when it can't be read."""
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        with open_read(path) as stream:
+            rows: list[dict[str, Any]] = pq.read_table(stream).to_pylist()
     except (OSError, pa.ArrowInvalid) as error:
         message = f'condition tables: {path} can\'t be read ({error}). Run "facemint prepare", or "facemint weights verify" for a bundled bank.'
         raise InputError(message) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
@@ -16,108 +17,27 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from jobs.locations import Location
+from jobs.sections import (
+    ExpressionsSection,
+    IdentitiesSection,
+    ImageSection,
+    IsolationSection,
+    MarkingSection,
+    ModelsSection,
+    PlacementSection,
+    QCSection,
+    SamplerSection,
+    ScenesSection,
+    SplitSection,
+)
 from manifests.errors import ConfigError, ResumeMismatch
 from manifests.rows import Mode
 
 RECIPES = Path(__file__).resolve().parent / "recipes"
 
-CheckName = Literal["blank", "single_face", "alignment", "identity", "expression", "pose", "exposure", "sharpness"]
-
-# How many run at once, and where, doesn't change the result, so a run may be resumed with other values of these.
-FREE_KEYS = ("workers",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampledSection:
-    """New people from the identity prior."""
-
-    count: int = 0  # people; 0: none are sampled
-
-
-@dataclass(frozen=True, kw_only=True)
-class IdentitiesSection:
-    """Who is in the pictures: a folder of photographs, or sampled people."""
-
-    path: str | None = None  # folder with a picture per person, or a folder per person
-    sampled: SampledSection = field(default_factory=SampledSection)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExpressionsSection:
-    """What they show; the lists add up. A folder of reference pictures adds one expression per sub-folder, named by its word."""
-
-    words: tuple[str, ...] = ()  # of the 136 expression words
-    families: tuple[str, ...] = ()  # of love, joy, surprise, anger, sadness, fear: all words of the family
-    affectnet8: tuple[str, ...] = ()  # AffectNet classes, or "all": the word that is nearest to the class
-    intensities: tuple[float, ...] = (1.0,)  # above 0 .. 1 of a word's typical strength
-    path: str | None = None  # folder WORD/picture.jpg of reference pictures, used instead of the bundled bank
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScenesSection:
-    """Where they are: bundled scenes, or photographs whose face is replaced."""
-
-    path: str | None = None  # folder of photographs; null: one of the following two
-    from_identities: bool = False  # the photographs of identities.path are the backgrounds too
-    bundled: int = 0  # bundled scenes to use; 0: all
-    every: bool = False  # each cell with every scene; false: each slot gets one, with level counts
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitSection:
-    """Shares of the identities; they sum to 1."""
-
-    train: float = 1.0
-    val: float = 0.0
-    test: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class SamplerSection:
-    """The diffusion sampler."""
-
-    kind: Literal["dpm++", "pndm", "ddim"] = "dpm++"
-    steps: int = 12
-    guidance: float = 3.0  # 1 means no guidance
-
-
-@dataclass(frozen=True, kw_only=True)
-class LimitsSection:
-    """Limits of the checks, named CHECK_LIMIT; null: the check's own."""
-
-    alignment_max_offset: float | None = None  # mean of five points, in inter-eye distances
-    expression_max_error: float | None = None  # root mean square of 35 units
-    expression_max_share: float | None = None  # error to the error that a neutral face would have
-    expression_min_probability: float | None = None  # of the asked class
-    pose_max_angle_deg: float | None = None
-    sharpness_min_variance: float | None = None  # of the Laplacian
-    sharpness_min_ratio: float | None = None  # to the background's face
-
-
-@dataclass(frozen=True, kw_only=True)
-class QCSection:
-    """Which pictures are accepted."""
-
-    gate_fmr: float = 0.05  # false-match rate at which the identity gate's threshold is taken; a strong gate of your own deserves 0.001
-    calibration: str | None = None  # folder with a sub-folder of photographs per person, to calibrate the gate on; null: bundled portraits
-    rejecting: tuple[CheckName, ...] = get_args(CheckName)  # checks that may reject; the others only measure
-    limits: LimitsSection = field(default_factory=LimitsSection)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageSection:
-    """How pictures are stored."""
-
-    format: Literal["jpeg", "png"] = "jpeg"  # jpeg: quality 95, 4:4:4
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelsSection:
-    """Other weights than the bundled ones, by path."""
-
-    core: str | None = None  # folder of a DiffSFSR core
-    pack: str | None = None  # insightface pack (folder of ONNX files) whose detector and recogniser find faces and gate identities
-    dtype: Literal["float32", "bfloat16"] = "float32"  # of the core's arithmetic
+# How many run at once, where, and how much failure is borne, doesn't change the result, so a run may be resumed with other values of these.
+FREE_KEYS = ("workers", "isolation.", "placement.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +54,7 @@ class RunConfig:
     sampler: SamplerSection = field(default_factory=SamplerSection)
     qc: QCSection = field(default_factory=QCSection)
     image: ImageSection = field(default_factory=ImageSection)
+    marking: MarkingSection = field(default_factory=MarkingSection)
     models: ModelsSection = field(default_factory=ModelsSection)
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 1  # CPU threads of a worker; part of the result, because sums are ordered by it
@@ -141,11 +62,20 @@ class RunConfig:
     batch_size: int = 8
     shard_size: int = 1000  # slots
     max_attempts: int = 8  # of a slot
+    cell_attempts: int = 0  # of the slots of a cell together, in one shard; 0: no other bound than max_attempts
+    min_acceptance: float = 0.0  # a cell whose acceptance is surely below this is given up at the end of a wave of attempts; 0: never
+    isolation: IsolationSection = field(default_factory=IsolationSection)
+    placement: PlacementSection = field(default_factory=PlacementSection)
 
     def __post_init__(self) -> None:
         for name in ("views", "threads", "workers", "batch_size", "shard_size", "max_attempts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"configuration: {name} is {getattr(self, name)}, expected 1 or more.")
+        for key, value in {**flatten(self.isolation, "isolation."), **flatten(self.placement, "placement."), "cell_attempts": self.cell_attempts}.items():
+            if value < 0:
+                raise ConfigError(f"configuration: {key} is {value}, expected 0 or more.")
+        if not 0 <= self.min_acceptance < 1:
+            raise ConfigError(f"configuration: min_acceptance is {self.min_acceptance}, expected a share from 0 to below 1.")
         if self.sampler.steps < 1:
             raise ConfigError(f"configuration: sampler.steps is {self.sampler.steps}, expected 1 or more.")
         if self.sampler.guidance < 0:
@@ -168,31 +98,37 @@ class RunConfig:
 
     def fingerprint(self) -> str:
         """sha256 of everything that the result depends on."""
-        flat = {key: value for key, value in flatten(self).items() if key not in FREE_KEYS}
+        flat = {key: value for key, value in flatten(self).items() if not key.startswith(FREE_KEYS)}
         return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()
 
 
 def find_recipe(name: str) -> Path:
     """The recipe file: a path that exists, or the name of one that comes with facemint."""
     path = Path(name)
-    if path.is_file():
-        return path
+    with contextlib.suppress(OSError, ValueError):  # names that no file system takes
+        if path.is_file():
+            return path
     bundled = sorted(file.stem for file in RECIPES.glob("*.yaml"))
     if path.stem in bundled and str(path.parent) in (".", "recipes") and path.suffix in ("", ".yaml"):
         return RECIPES / f"{path.stem}.yaml"
-    near = difflib.get_close_matches(path.stem, bundled, n=1, cutoff=0.0)[0]
+    near = difflib.get_close_matches(path.stem[:80], bundled, n=1, cutoff=0.0)[0]
     raise ConfigError(f'recipe: "{name}" is neither a file nor one of the recipes {", ".join(bundled)}. Did you mean "{near}"?')
 
 
-def load_config(recipe: Path, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(recipe: Location, overrides: Sequence[str] = ()) -> RunConfig:
     """The recipe with the overrides (key=value) on top, checked key by key."""
     try:
         text = recipe.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"recipe: {recipe} is not a text file ({error.reason}). Name a YAML file.") from error
     except OSError as error:
-        raise ConfigError(f"recipe: {recipe} can't be read ({error.strerror}). Name a YAML file.") from error
+        raise ConfigError(f"recipe: {recipe} can't be read ({error.strerror or error}). Name a YAML file.") from error
     return compose(RunConfig, _merged(text, overrides, str(recipe)))
+
+
+def config_from_text(text: str, name: str) -> RunConfig:
+    """The configuration that a run wrote as YAML into the file `name`."""
+    return compose(RunConfig, _merged(text, (), name))
 
 
 def config_from_words(overrides: Sequence[str]) -> RunConfig:
@@ -211,10 +147,10 @@ def compose(cls: type[C], values: Mapping[Any, Any]) -> C:
 def changed_keys(old: RunConfig, new: RunConfig) -> list[str]:
     """Keys that differ and that the result depends on, as "key: was X, now Y"."""
     before, after = flatten(old), flatten(new)
-    return [f"{key}: was {before.get(key)}, now {value}" for key, value in after.items() if key not in FREE_KEYS and before.get(key) != value]
+    return [f"{key}: was {before.get(key)}, now {value}" for key, value in after.items() if not key.startswith(FREE_KEYS) and before.get(key) != value]
 
 
-def check_same_config(folder: Path, config: RunConfig) -> None:
+def check_same_config(folder: Location, config: RunConfig) -> None:
     """Raises ResumeMismatch when the run folder was made from another configuration, and names what differs."""
     path = folder / "config.yaml"
     if not path.is_file():
@@ -232,7 +168,7 @@ def flatten(config: object, prefix: str = "") -> dict[str, Any]:
         if dataclasses.is_dataclass(value):
             flat |= flatten(value, f"{prefix}{item.name}.")
         else:
-            flat[prefix + item.name] = list(value) if isinstance(value, tuple) else value
+            flat[prefix + item.name] = _list_or_dict(value)
     return flat
 
 
@@ -243,7 +179,7 @@ def _merged(text: str, overrides: Sequence[str], name: str) -> dict[Any, Any]:
             raise ConfigError(f'configuration: "{word}" is not an override, expected key=value, such as "sampler.steps=30".')
     try:
         values = OmegaConf.to_container(OmegaConf.merge(OmegaConf.create(text), OmegaConf.from_dotlist(list(overrides))), resolve=True)
-    except (OmegaConfBaseException, yaml.YAMLError, TypeError, ValueError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
         with_words = f" with {' '.join(overrides)}" if overrides else ""
         raise ConfigError(f"recipe: {name}{with_words} can't be read as YAML ({' '.join(str(error).split())}). Correct it.") from error
     if not isinstance(values, dict):
@@ -255,8 +191,13 @@ def _plain(config: object) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for item in dataclasses.fields(config):  # type: ignore[arg-type]
         value = getattr(config, item.name)
-        plain[item.name] = _plain(value) if dataclasses.is_dataclass(value) else list(value) if isinstance(value, tuple) else value
+        plain[item.name] = _plain(value) if dataclasses.is_dataclass(value) else _list_or_dict(value)
     return plain
+
+
+def _list_or_dict(value: Any) -> Any:
+    """Tuples and mappings as YAML and JSON have them."""
+    return list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
 
 
 def _keys(cls: type, prefix: str) -> list[str]:
@@ -271,7 +212,7 @@ def _section(cls: type[C], values: Mapping[Any, Any], prefix: str, known: Sequen
     for key in values:
         if key not in hints:
             wrong = f"{prefix}{key}"
-            near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.0)[0]
+            near = difflib.get_close_matches(wrong[:80], known, n=1, cutoff=0.0)[0]
             raise ConfigError(f'configuration: there is no key "{wrong}". Did you mean "{near}"?')
     return cls(**{str(key): _convert(hints[key], value, f"{prefix}{key}", known) for key, value in values.items()})
 
@@ -294,6 +235,10 @@ def _convert(hint: Any, value: Any, key: str, known: Sequence[str]) -> Any:
         if not isinstance(values, list):
             raise ConfigError(f'configuration: {key} is "{value}", expected a list.')
         return tuple(_convert(get_args(hint)[0], item, key, known) for item in values)
+    if get_origin(hint) is Mapping:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f'configuration: {key} is "{value}", expected names with numbers, such as {{name: 8}}.')
+        return {str(name): _convert(get_args(hint)[1], item, f"{key}.{name}", known) for name, item in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

@@ -21,9 +21,9 @@ from jobs.benchmark_figures import Figure, Judges, measure_methods, read_referen
 from jobs.benchmark_report import markdown, rich_table, strip_sheet, table_lines
 from jobs.bundle import BUNDLED, core_size, facemint_version
 from jobs.conditions import AUDITOR
-from jobs.config import ModelsSection, SamplerSection
 from jobs.files import sha256_of, write_json, write_whole
 from jobs.images import encode
+from jobs.sections import ModelsSection, SamplerSection
 from manifests.errors import InputError
 from qc.expression import ExpressionEncoder, ExpressionEstimator
 from qc.faces import FaceDetector

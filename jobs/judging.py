@@ -66,7 +66,7 @@ def checks_of(config: RunConfig, min_cosine: float) -> tuple[Check, ...]:
     """The checks with the recipe's limits."""
     changed: dict[str, dict[str, object]] = {"identity": {"min_cosine": min_cosine, "source": f"false-match rate {config.qc.gate_fmr:g}"}}
     for key, value in flatten(config.qc.limits).items():
-        check, _, limit = key.partition("_")
+        check = max((check.name for check in CHECKS if key.startswith(f"{check.name}_")), key=len)  # identity_rank_..., not identity_...
         if value is not None:
-            changed.setdefault(check, {})[limit] = value
+            changed.setdefault(check, {})[key[len(check) + 1 :]] = value
     return tuple(dataclasses.replace(check, **changed.get(check.name, {})) for check in CHECKS)  # type: ignore[type-var]

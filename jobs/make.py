@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import signal
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType, TracebackType
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from jobs.attempts import Answer, Attempt
+from jobs.attempts import Attempt, Outcome
 from jobs.executors import Executor
-from jobs.files import drop_unfinished
+from jobs.files import drop_unfinished, write_json
+from jobs.isolation import Isolation, one_line
+from jobs.lease import Lease
+from jobs.locations import Location
+from jobs.patience import patiently
 from jobs.progress import Counts, ProgressLine
 from jobs.scheduler import Scheduler, ShardOutcome
-from jobs.shards import Provenance, commit_shard, committed_shards
-from jobs.staging import StagingLog
+from jobs.sections import IsolationSection
+from jobs.shards import Provenance, commit_shard, committed_shards, drop_unfinished_of
+from jobs.staging import Quarantined, Staged, StagingLog
+from jobs.stopping import StopRequest
+from jobs.waves import CellLimits
+from manifests.errors import BudgetError, WorkersLost
 from manifests.planner import Plan
 from manifests.rows import ManifestRow, ShardPlan
 from manifests.vocabulary import vocabulary
@@ -24,116 +29,152 @@ from manifests.vocabulary import vocabulary
 
 @dataclass(frozen=True, kw_only=True)
 class MakeLimits:
-    """How attempts are bounded and batched."""
+    """How attempts are bounded and batched, and how much failure is borne."""
 
     max_attempts: int  # of a slot
     batch_size: int
+    cell_attempts: int = 0  # of the slots of a cell in a shard; 0: no other bound
+    min_acceptance: float = 0.0  # a cell that surely has less is given up; 0: never
+    isolation: IsolationSection = field(default_factory=IsolationSection)
+    reopened: Mapping[str, int] = field(default_factory=dict)  # shard that is made again -> max_attempts of its slots, which no limit of cells holds for
 
 
-class StopRequest:
-    """Set by the first SIGINT or SIGTERM inside a `with` block; the second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> StopRequest:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._ask)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        signal.signal(number, signal.SIG_DFL)
-
-
-def make_shards(folder: Path, plan: Plan, limits: MakeLimits, provenance: Provenance, executor: Callable[[], Executor], progress: ProgressLine) -> bool:
+def make_shards(folder: Location, plan: Plan, limits: MakeLimits, provenance: Provenance, executor: Callable[[], Executor], progress: ProgressLine, *,
+                part: tuple[int, int] = (0, 1)) -> bool:  # fmt: skip
     """Fills every slot of the plan that no earlier command filled; True when all shards are committed, False when it was asked to stop.
 
     The folder's content afterwards is a function of plan, provenance and verdicts: not of the executor, the order of its answers, or kills.
+
+    part  (i, n): only shards i, i + n, i + 2n, ... of the plan, so that n commands which know nothing of each other make the whole
     """
-    drop_unfinished(folder)
-    complete = committed_shards(folder, provenance.run_hash)
-    shards = plan.shards()
-    left = [shard for shard in shards if shard.name not in complete]
-    log = StagingLog(folder, provenance.run_hash)
-    log.drop_foreign({shard.name for shard in left})
-    run = _Run(folder, plan, left, limits, provenance, log, skipped=sum(shard.num_slots for shard in shards if shard.name in complete))
-    try:
-        with progress:
-            run.replay()
-            if left and not run.done:
-                with executor() as workers, StopRequest() as stop:  # subtle: Ray replaces signal handlers that are set before it
-                    run.work(workers, stop, progress)
-            progress.show(run.counts(), final=True)
-    finally:
-        log.close()
-    return run.done
+    number, of = part
+    with Lease(folder, "lease" if of == 1 else f"lease-{number}-of-{of}") as lease, StopRequest() as stop:
+        shards = plan.shards()
+        mine = shards[number::of]
+        if of == 1:
+            drop_unfinished(folder)
+        else:
+            drop_unfinished_of(folder, {shard.name for shard in mine})
+        complete = committed_shards(folder, provenance.run_hash, also=[each.run_hash for each in provenance.earlier])
+        left = [shard for shard in mine if shard.name not in complete]
+        log = StagingLog(folder, provenance.run_hash)
+        log.drop_foreign({shard.name for place, shard in enumerate(shards) if place % of != number or shard.name not in complete})
+        quarantined = sum(marker["counts"]["quarantined"] for marker in complete.values())
+        slots = sum(shard.num_slots for shard in mine)
+        skipped = slots - sum(shard.num_slots for shard in left)
+        run = _Run(folder, plan, left, limits, provenance, log, lease, progress, slots=slots, skipped=skipped, quarantined=quarantined)
+        try:
+            with progress:
+                run.replay()
+                if not run.done and not stop.asked:
+                    with executor() as workers:
+                        stop.install()
+                        run.work(workers, stop)
+                progress.show(run.counts(), final=True)
+        finally:
+            log.close()
+        return run.done
 
 
 class _Run:
     """State of one make command."""
 
-    def __init__(self, folder: Path, plan: Plan, left: Sequence[ShardPlan], limits: MakeLimits, provenance: Provenance, log: StagingLog, *,
-                 skipped: int) -> None:  # fmt: skip
-        self._folder, self._plan, self._limits, self._provenance, self._log = folder, plan, limits, provenance, log
+    def __init__(self, folder: Location, plan: Plan, left: Sequence[ShardPlan], limits: MakeLimits, provenance: Provenance, log: StagingLog, lease: Lease,
+                 progress: ProgressLine, *, slots: int, skipped: int, quarantined: int) -> None:  # fmt: skip
+        self._folder, self._plan, self._limits, self._provenance = folder, plan, limits, provenance
+        self._log, self._lease, self._progress = log, lease, progress
         self._words = {word.word: word for word in vocabulary()}
-        self._skipped = skipped
-        self._rejected = self._unfilled = self._replayed = 0
-        self._left = {shard.name: shard for shard in left}
-        self._left_starts = [shard.start for shard in left]
-        self._left_names = [shard.name for shard in left]
-        self._scheduler = Scheduler(left, max_attempts=limits.max_attempts)
-        self._logged: dict[tuple[int, int], Answer] = {}
+        self._slots, self._skipped, self._quarantined = slots, skipped, quarantined
+        self._rejected = self._speculative = self._replayed = self._committed = self._workers = self._in_flight = 0
+        self._left = left
+        self._starts = [shard.start for shard in left]
+        self._scheduler = Scheduler(
+            left,
+            max_attempts=limits.max_attempts,
+            limits=CellLimits(cell_attempts=limits.cell_attempts, min_acceptance=limits.min_acceptance),
+            cells_of=lambda shard: plan.rows(shard.start, shard.stop)["cell"].to_pylist(),
+            reopened=limits.reopened,
+        )
+        self._isolation = Isolation(limits.isolation)
+        self._logged: dict[str, dict[tuple[int, int], Staged | Quarantined]] = {}  # of open shards: what an earlier command logged and isn't used yet
         self._ready: deque[tuple[int, int]] = deque()  # handed out by the scheduler, answered by no log
-        self._answers: dict[str, list[Answer]] = defaultdict(list)
+        self._answers: dict[str, list[Staged]] = defaultdict(list)
+        self._staged_bytes: dict[str, int] = defaultdict(int)  # of the pictures of those
+        self._set_aside: dict[str, list[Quarantined]] = defaultdict(list)
         self._rows: dict[str, list[ManifestRow]] = {}
 
     @property
     def done(self) -> bool:
+        """Whether every shard is committed."""
         return self._scheduler.done
 
     def counts(self) -> Counts:
-        accepted = self._scheduler.num_filled - self._replayed
-        return Counts(slots=self._plan.num_slots, skipped=self._skipped, accepted=accepted, rejected=self._rejected, unfilled=self._unfilled)
+        """What this command has done so far."""
+        return Counts(
+            slots=self._slots,
+            skipped=self._skipped + self._replayed,
+            accepted=self._scheduler.num_filled - self._replayed,
+            rejected=self._rejected,
+            unfilled=self._scheduler.num_unfilled,
+            quarantined=self._scheduler.num_quarantined,
+            speculative=self._speculative,
+            workers=self._workers,
+            open_shards=self._scheduler.open_shards,
+            committed_shards=self._committed,
+            staging_bytes=sum(self._staged_bytes.values()),
+        )
 
     def replay(self) -> None:
         """Answers from the log what an earlier command had answered."""
-        for name in self._left:
-            for answer in self._log.read(name):
-                self._logged[answer.slot, answer.attempt] = answer
         self._refill(speculate=False)
-        self._skipped += self._scheduler.num_filled
-        self._replayed = self._scheduler.num_filled
 
-    def work(self, workers: Executor, stop: StopRequest, progress: ProgressLine) -> None:
+    def work(self, workers: Executor, stop: StopRequest) -> None:
         """Until all slots are resolved, or it is asked to stop and what was begun is answered."""
-        in_flight = 0
         while not self.done:
+            self._lease.check()
+            self._workers = workers.num_workers
+            if not self._workers:
+                raise WorkersLost("workers: none is left and none can be started. The state is saved; look at the events, then run the same command again.")
             while not stop.asked and workers.room and (batch := self._next_batch(idle=workers.idle > 0)):
+                self._isolation.handed_out(batch)
                 workers.submit(batch)
-                in_flight += 1
-            if not in_flight:
-                if stop.asked:
-                    return
-                continue  # all that was handed out had been logged
-            answers = [answer for answer in workers.collect() if self._scheduler.is_open(answer.slot)]
-            in_flight -= 1
-            for name in {self._shard_of(answer.slot) for answer in answers}:
-                self._log.append(name, [answer for answer in answers if self._shard_of(answer.slot) == name])
-            self._rejected += sum(not answer.verdict.accepted for answer in answers)
-            self._take_in(answers)
-            progress.show(self.counts())
+                self._in_flight += 1
+            if not self._in_flight:
+                if stop.asked or self.done:
+                    break
+                if workers.room:
+                    blamed = self._isolation.nothing_left()
+                    assert blamed, "slots are open, and there is nothing to do for them"
+                    self._quarantine(blamed)
+                    continue
+            self._take(workers.collect())
+        patiently(self._log.sync)
 
-    def _next_batch(self, *, idle: bool) -> list[Attempt]:
+    def _take(self, outcomes: Sequence[Outcome]) -> None:
+        """Takes what became of batches: answers are logged before anything else is made of them."""
+        self._in_flight -= len(outcomes)
+        for outcome in outcomes:
+            self._progress.took(outcome)
+        came = [answer for outcome in outcomes for answer in outcome.answers]
+        answers = [answer for answer in came if self._scheduler.is_open(answer.slot)]
+        self._speculative += len(came) - len(answers)
+        self._rejected += sum(not answer.verdict.accepted for answer in answers)
+        for name in sorted({self._shard_of(answer.slot).name for answer in answers}):
+            its = [answer for answer in answers if self._shard_of(answer.slot).name == name]
+            self._take_in(patiently(lambda name=name, its=its: self._log.append(name, its)))  # type: ignore[misc]
+        self._quarantine(self._isolation.take_in(outcomes))
+        self._isolation.keep_only(self._scheduler.is_open)
+        self._progress.show(self.counts())
+
+    def _next_batch(self, *, idle: bool) -> Sequence[Attempt]:
         """The next attempts to make. For an idle worker a batch that isn't full is filled with attempts that may turn out to be needed."""
+        if again := self._isolation.next_batch(self._in_flight):
+            return again
+        if self._isolation.draining:
+            return ()
         self._refill(speculate=idle)
         if not idle and len(self._ready) < self._limits.batch_size:
-            return []
+            return ()
         pairs = [self._ready.popleft() for _ in range(min(len(self._ready), self._limits.batch_size))]
         batch = []
         for slot, attempt in pairs:
@@ -143,37 +184,104 @@ class _Run:
 
     def _refill(self, *, speculate: bool) -> None:
         while (room := self._limits.batch_size - len(self._ready)) > 0 and (pairs := self._scheduler.take(room, speculate=speculate)):
-            self._ready += [pair for pair in pairs if pair not in self._logged]
-            self._take_in([self._logged.pop(pair) for pair in pairs if pair in self._logged])
+            for pair in pairs:
+                known = self._known(pair)
+                if known is None:
+                    self._ready.append(pair)
+                elif isinstance(known, Quarantined):
+                    self._set_aside_now(known)
+                else:
+                    self._replay_one(known)
+            self._after_verdicts()
 
-    def _take_in(self, answers: Sequence[Answer]) -> None:
-        for answer in answers:
-            if self._scheduler.is_open(answer.slot):
-                self._answers[self._shard_of(answer.slot)].append(answer)
-                self._scheduler.answer(answer.slot, answer.attempt, accepted=answer.verdict.accepted)
-        self._drop_needless()
+    def _known(self, pair: tuple[int, int]) -> Staged | Quarantined | None:
+        """What an earlier command logged for an attempt."""
+        name = self._shard_of(pair[0]).name
+        if name not in self._logged:
+            content = self._log.read(name)
+            answers = {(staged.answer.slot, staged.answer.attempt): staged for staged in content.answers}
+            self._logged[name] = {**answers, **{(failure.slot, failure.attempt): failure for failure in content.quarantined}}
+        return self._logged[name].pop(pair, None)
+
+    def _replay_one(self, staged: Staged) -> None:
+        filled = self._scheduler.num_filled
+        if self._give_verdict(staged):
+            row, answer = self._row(staged.answer.slot), staged.answer
+            self._progress.answered(slot=row.slot, attempt=answer.attempt, cell=row.cell, expression=row.expression, accepted=answer.verdict.accepted)
+        self._replayed += self._scheduler.num_filled - filled
+
+    def _take_in(self, answers: Sequence[Staged]) -> None:
+        for staged in answers:
+            self._give_verdict(staged)
+        self._after_verdicts()
+
+    def _give_verdict(self, staged: Staged) -> bool:
+        """Whether the slot was open."""
+        answer = staged.answer
+        is_open = self._scheduler.is_open(answer.slot)
+        if is_open:
+            name = self._shard_of(answer.slot).name
+            self._answers[name].append(staged)
+            self._staged_bytes[name] += staged.image_bytes + staged.label_map_bytes
+            self._scheduler.answer(answer.slot, answer.attempt, accepted=answer.verdict.accepted)
+        return is_open
+
+    def _after_verdicts(self) -> None:
+        """Forgets attempts that were to be made in case others failed, and those didn't; commits what is resolved."""
+        self._ready = deque(pair for pair in self._ready if self._scheduler.is_open(pair[0]))
         for outcome in self._scheduler.finished():
             self._commit(outcome)
 
-    def _drop_needless(self) -> None:
-        """Forgets attempts that were to be made in case others failed, and those didn't."""
-        self._ready = deque(pair for pair in self._ready if self._scheduler.is_open(pair[0]))
+    def _quarantine(self, failures: Sequence[Quarantined]) -> None:
+        for failure in failures:
+            if self._scheduler.is_open(failure.slot):
+                patiently(lambda failure=failure: self._log.append_failure(self._shard_of(failure.slot).name, failure))  # type: ignore[misc]
+                self._set_aside_now(failure)
+        self._after_verdicts()
+        number, allowed = self._quarantined + self._scheduler.num_quarantined, self._limits.isolation.max_quarantined
+        if failures and number > allowed:
+            raise BudgetError(
+                f"quarantine: {number:,} slots of {self._folder} were set aside, isolation.max_quarantined allows {allowed:,} "
+                f"({one_line(failures[-1].message)}). Look into quarantine/*.json, then run the same command again, with a higher limit if that is right."
+            )
+
+    def _set_aside_now(self, failure: Quarantined) -> None:
+        if self._scheduler.is_open(failure.slot):
+            self._set_aside[self._shard_of(failure.slot).name].append(failure)
+            self._scheduler.quarantine(failure.slot, failure.attempt)
+            self._progress.event(f"slot {failure.slot} was set aside: attempt {failure.attempt} {failure.kind}")
+            if not self._scheduler.is_open(failure.slot):
+                self._write_quarantined(failure)
+
+    def _write_quarantined(self, failure: Quarantined) -> None:
+        row = self._row(failure.slot)
+        asked = {name: getattr(row, name) for name in ("slot", "sample_id", "cell", "identity_id", "expression", "scene_id")}
+        found = {"attempt": failure.attempt, "seed": row.seed(self._plan.spec.run_seed, failure.attempt), "kind": failure.kind, "message": failure.message}
+        patiently(lambda: write_json(self._folder / "quarantine" / f"{row.sample_id}.json", {**asked, **found}))
 
     def _commit(self, outcome: ShardOutcome) -> None:
+        """Writes a shard; attempts that were made in case others failed are left out, so that its files don't depend on who was idle when."""
         name = outcome.plan.name
         self._row(outcome.plan.start)
-        # Attempts after the one that fills a slot were made in case; without them the files don't depend on who was idle when.
-        answers = [answer for answer in self._answers.pop(name) if answer.attempt <= outcome.filled.get(answer.slot, self._limits.max_attempts)]
-        commit_shard(self._folder, outcome, self._rows.pop(name), answers, self._provenance, self._words)
-        self._log.drop(name)
-        self._unfilled += len(outcome.unfilled)
+        answers, set_aside, rows = self._answers.pop(name, []), self._set_aside.pop(name, []), self._rows.pop(name)
+        self._speculative += sum(not outcome.counts(staged.answer.slot, staged.answer.attempt) for staged in answers)
+        decisive = [failure for failure in set_aside if failure.slot in outcome.quarantined and failure.attempt == outcome.tried[failure.slot]]
+        for failure in decisive:
+            self._write_quarantined(failure)
+        provenance = self._provenance.at(outcome.plan.start)
+        commit_shard(self._folder, outcome, rows, answers, decisive, provenance, self._words, self._log.pictures)
+        patiently(lambda: self._log.drop(name))
+        self._rows.pop(name, None)
+        self._staged_bytes.pop(name, None)
+        self._logged.pop(name, None)
+        self._committed += 1
+        self._progress.settled(outcome.plan.start, outcome.plan.stop)
 
     def _row(self, slot: int) -> ManifestRow:
-        name = self._shard_of(slot)
-        shard = self._left[name]
-        if name not in self._rows:
-            self._rows[name] = self._plan.row_list(shard.start, shard.stop)
-        return self._rows[name][slot - shard.start]
+        shard = self._shard_of(slot)
+        if shard.name not in self._rows:
+            self._rows[shard.name] = self._plan.row_list(shard.start, shard.stop)
+        return self._rows[shard.name][slot - shard.start]
 
-    def _shard_of(self, slot: int) -> str:
-        return self._left_names[bisect_right(self._left_starts, slot) - 1]
+    def _shard_of(self, slot: int) -> ShardPlan:
+        return self._left[bisect_right(self._starts, slot) - 1]

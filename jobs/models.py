@@ -48,7 +48,14 @@ def open_screener(config: RunConfig) -> Screener:
         share = float(face_mask(parsed.labels[0], parsed.landmarks68_px[0]).mean())
         return None if share >= MIN_FACE_SHARE else f"its face can't be told from its surroundings, {share:.0%} of the portrait are face"
 
-    return Screener(detect=open_pack(config).detector.detect, objection=objection)
+    estimator = ExpressionEstimator(BUNDLED / "expression" / "expression_estimator.onnx", threads=config.threads)
+
+    def yaw_deg(image_rgb: NDArray[np.uint8], landmarks5_px: NDArray[np.float32]) -> float:
+        portrait = cut_portrait(image_rgb, landmarks5_px, side_px=PORTRAIT_SIDE_PX)
+        crops = recogniser_crops([portrait.image_rgb], [portrait.landmarks5_px])
+        return float(estimator.read(crops)[0].in_picture(crop_turn_deg(portrait.landmarks5_px)).pose_deg[0])
+
+    return Screener(detect=open_pack(config).detector.detect, objection=objection, yaw_deg=yaw_deg if config.scenes.poses else None)
 
 
 class ReferenceNets:

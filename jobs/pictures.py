@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from jobs.files import open_read
 from jobs.images import decode_rgb
+from jobs.locations import Location, found
 from jobs.shards import read_markers, rejected_id
 from manifests.records import measurement_frame
 from manifests.rows import sample_id
@@ -21,19 +21,19 @@ from manifests.rows import sample_id
 Pair = tuple[int, int]  # slot, attempt
 
 
-def read_attempts(folder: Path) -> pd.DataFrame:
+def read_attempts(folder: Location) -> pd.DataFrame:
     """All attempts of the committed shards in the order of slots and attempts, a column per measurement."""
-    tables = [pq.read_table(folder / "attempts" / f"{name}.parquet") for name in read_markers(folder)]
+    tables = [_read_table(folder / "attempts" / f"{name}.parquet") for name in read_markers(folder)]
     return measurement_frame(pa.concat_tables(tables)).sort_values(["slot", "attempt"], kind="stable", ignore_index=True)
 
 
-def read_labels(folder: Path, place: str, columns: list[str]) -> pd.DataFrame:
+def read_labels(folder: Location, place: str, columns: list[str]) -> pd.DataFrame:
     """Columns of the label rows below data/ or rejected/."""
-    parts = [pq.read_table(path, columns=columns) for path in sorted((folder / place).glob("*.parquet"))]
+    parts = [_read_table(path, columns) for path in found(folder / place, "*.parquet")]
     return pa.concat_tables(parts).to_pandas() if parts else pd.DataFrame(columns=columns)
 
 
-def read_pictures(folder: Path, wanted: Iterable[Pair]) -> dict[Pair, NDArray[np.uint8]]:
+def read_pictures(folder: Location, wanted: Iterable[Pair]) -> dict[Pair, NDArray[np.uint8]]:
     """Pixels (H, W, 3) of the wanted pictures; each tar is opened once."""
     left = sorted(set(wanted))
     pictures: dict[Pair, NDArray[np.uint8]] = {}
@@ -45,20 +45,17 @@ def read_pictures(folder: Path, wanted: Iterable[Pair]) -> dict[Pair, NDArray[np
     return pictures
 
 
-def _read_tar(path: Path, pairs: Iterable[Pair], place: str) -> dict[Pair, NDArray[np.uint8]]:
+def _read_table(path: Location, columns: list[str] | None = None) -> pa.Table:
+    with open_read(path) as stream:
+        return pq.read_table(stream, columns=columns)
+
+
+def _read_tar(path: Location, pairs: Iterable[Pair], place: str) -> dict[Pair, NDArray[np.uint8]]:
     stems = {sample_id(slot) if place == "data" else rejected_id(slot, attempt): (slot, attempt) for slot, attempt in pairs}
     found: dict[Pair, NDArray[np.uint8]] = {}
-    with tarfile.open(path, mode="r:") as archive:
+    with open_read(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
             stem, _, extension = member.name.partition(".")
             if stem in stems and extension in ("jpg", "png"):
                 found[stems[stem]] = decode_rgb(archive.extractfile(member).read())  # type: ignore[union-attr] # facemint writes regular files only
     return found
-
-
-def embeddable(labels: pd.DataFrame, limit: int) -> list[dict[str, Any]]:
-    """At most `limit` label rows, evenly spread, that have a face to embed."""
-    rows = labels[labels["landmarks5"].notna()]
-    if len(rows) > limit:
-        rows = rows.iloc[np.linspace(0, len(rows) - 1, limit).astype(int)]
-    return rows.to_dict("records")  # type: ignore[return-value] # column names are text

@@ -41,14 +41,18 @@ class _Pictures:
         return self._readings[key]
 
 
-def prepare_tables(config: RunConfig, spec: PlanSpec, screenings: Screenings, open_nets: OpenNets) -> ConditionTables:
-    """Condition tables of a plan. `open_nets` is called only when there are photographs to read."""
+def prepare_tables(config: RunConfig, spec: PlanSpec, screenings: Screenings, open_nets: OpenNets, *,
+                   sampled_before: Sequence[int] = ()) -> ConditionTables:  # fmt: skip
+    """Condition tables of a plan. `open_nets` is called only when there are photographs to read.
+
+    sampled_before  how many people were sampled before each extension of the run; those keep their embeddings to the last bit
+    """
     pictures = _Pictures(open_nets)
     scenes = _scenes(config, spec, screenings, pictures)
     if config.mode == "reenact":
         people = [scene.person for scene in scenes]
     else:
-        people = _people_of_folder(config, screenings.identities, pictures) + _sampled_people(config)
+        people = _people_of_folder(config, screenings.identities, pictures) + _sampled_people(config, sampled_before)
     return ConditionTables(people, _expressions(config, spec, screenings.expressions, pictures), scenes)
 
 
@@ -66,11 +70,11 @@ def _people_of_folder(config: RunConfig, screening: Screening | None, pictures: 
     return people
 
 
-def _sampled_people(config: RunConfig) -> list[Person]:
+def _sampled_people(config: RunConfig, before: Sequence[int]) -> list[Person]:
     count = config.identities.sampled.count
     if not count:
         return []
-    embeddings = sample_identities(IDENTITY_PRIOR, count, config.seed)
+    embeddings = sample_identities(IDENTITY_PRIOR, count, config.seed, grown_from=before)
     return [
         Person(identity_id=sampled_name(index), source="sampled", embeddings={name: rows[index] for name, rows in embeddings.items()})
         for index in range(count)

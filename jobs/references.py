@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from jobs.files import sha256_of
 from manifests.errors import InputError
+from manifests.printable import is_printable, printable
 from qc.images import ImageLimits, Picture, Refused, read_picture
 
-LIMITS = ImageLimits(max_pixels=100_000_000, min_side_px=48)
+LIMITS = ImageLimits(max_pixels=24_000_000, min_side_px=48)  # unpacks within 256 MB, whatever the file
 MIN_EYE_DISTANCE_PX = 12.0  # of a face that is worth enlarging to a portrait
 
 
@@ -31,6 +32,7 @@ class FoundFace(Protocol):
 
 
 Detect = Callable[[NDArray[np.uint8]], Sequence[FoundFace]]
+Turn = Callable[[NDArray[np.uint8], NDArray[np.float32]], float]  # picture and five points -> yaw, degrees
 Object = Callable[[NDArray[np.uint8], NDArray[np.float32]], str | None]  # picture and five points -> why it can't be used; None: it can
 
 
@@ -40,6 +42,7 @@ class Screener:
 
     detect: Detect
     objection: Object
+    yaw_deg: Turn | None = None  # None: the run has no use for poses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,8 @@ class Reference:
     name: str  # the person: name of the sub-folder, or of the file without its ending
     sha256: str
     landmarks5_px: tuple[tuple[float, float], ...]  # (5, 2)
+    yaw_deg: float | None = None  # of the head; None: not measured
+    group: str | None = None  # demographic group; None: not labelled
 
     def read(self, folder: Path) -> NDArray[np.uint8]:
         """Pixels (H, W, 3); a file that was changed since it was looked at raises InputError."""
@@ -100,7 +105,7 @@ def folder_hash(folder: Path) -> str:
     """sha256 over names and contents of the files."""
     digest = hashlib.sha256()
     for path in list_files(folder):
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode())
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
@@ -113,6 +118,9 @@ def screen_folder(folder: Path, screener: Screener, what: str) -> Screening:
     unusable: list[Unusable] = []
     for path in list_files(folder):
         file = path.relative_to(folder).as_posix()
+        if not is_printable(file):
+            unusable.append(Unusable(file=printable(file), reason="its name has characters that can't be printed or turn the reading direction; rename it"))
+            continue
         picture = read_picture(path, LIMITS)
         found = picture.detail if isinstance(picture, Refused) else _look_at(picture, screener)
         if isinstance(picture, Refused) or isinstance(found, str):
@@ -121,7 +129,8 @@ def screen_folder(folder: Path, screener: Screener, what: str) -> Screening:
         place = path.relative_to(folder)
         name = place.parts[0] if len(place.parts) > 1 else path.stem
         points = tuple((float(x), float(y)) for x, y in found)
-        usable.append(Reference(file=file, name=name, sha256=picture.file_sha256, landmarks5_px=points))
+        yaw = screener.yaw_deg(picture.image_rgb, found) if screener.yaw_deg else None
+        usable.append(Reference(file=file, name=name, sha256=picture.file_sha256, landmarks5_px=points, yaw_deg=yaw))
     if not usable:
         reasons = "; ".join(f"{item.file}: {item.reason}" for item in unusable[:5]) or "it is empty"
         raise InputError(f'references: none of the files in "{folder}" can be used as {what} ({reasons}). Add photographs with one clear face each.')

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 
 from jobs.files import read_json, sha256_of, write_json
+from jobs.locations import Location, below
 from manifests.errors import ResumeMismatch
 
 
-def run_stage(folder: Path, name: str, inputs: Mapping[str, str], work: Callable[[], list[Path]]) -> dict[str, str]:
+def run_stage(folder: Location, name: str, inputs: Mapping[str, str], work: Callable[[], Sequence[Location]]) -> dict[str, str]:
     """Runs `work` unless its marker says that it is done and its files are there; returns file -> sha256 of what it wrote.
 
     inputs  what the stage depends on: a name that people understand -> hash. A marker with other inputs raises ResumeMismatch, which names them.
@@ -27,7 +27,7 @@ def run_stage(folder: Path, name: str, inputs: Mapping[str, str], work: Callable
         outputs: dict[str, str] = done["outputs"]
         if all((folder / file).is_file() and sha256_of(folder / file) == digest for file, digest in outputs.items()):
             return outputs
-    outputs = {path.relative_to(folder).as_posix(): sha256_of(path) for path in work()}
+    outputs = {below(path, folder): sha256_of(path) for path in work()}
     write_json(marker, {"inputs": dict(inputs), "outputs": outputs})
     return outputs
 

@@ -1,113 +1,230 @@
-"""The log of answers of shards that aren't committed yet, so that a killed run goes on where it was."""
+"""The log of answers of shards that aren't committed yet, so that a killed run goes on where it was; pictures stay in it until then."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import struct
-import zlib
+import contextlib
+import gc
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from jobs.attempts import Answer
-from manifests.errors import StorageError
+from jobs.locations import Location, found
+from jobs.object_store import ObjectPath
+from jobs.staging_files import LogFile, LogSegments
+from jobs.staging_records import Record, pack_numbers, pack_record, parse_texts, unpack_numbers
 from manifests.verdicts import QCVerdict
 
-# A record is this header (length of the text, length of the rest, CRC-32 of both), a text, the picture, the label map.
-_HEADER = struct.Struct("<4sIII")
-_MAGIC = b"FMS1"
+SYNC_APPENDS = 8  # appends after which what was appended must survive a power cut
+SYNC_SECONDS = 2.0  # after which it must, at the next append
+_AS_THEY_ARE = tuple(item.name for item in fields(Answer) if item.name not in ("image", "label_map", "verdict", "labels"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """An answer whose pictures are in the log."""
+
+    answer: Answer  # with empty image and label_map
+    shard: str
+    offset: int  # of the image in the shard's log; the label map follows it
+    image_bytes: int
+    label_map_bytes: int
+    file_sha256: str  # of the image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quarantined:
+    """A slot that was set aside, and why."""
+
+    slot: int
+    attempt: int  # that raised or killed its process
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagedShard:
+    """What an earlier command logged for a shard, in its order."""
+
+    answers: list[Staged]
+    quarantined: list[Quarantined]
 
 
 class StagingLog:
-    """One append-only file per open shard below staging/; deleted when the shard is committed.
+    """One append-only log per open shard below staging/; deleted when the shard is committed.
 
-    A record that was torn by a kill ends the log: it is cut off there, and what it held is made again, with the same bytes.
+    A record that was torn by a kill ends its log: it is cut off there, and what it held is made again, with the same bytes. In an object store,
+    which can't append, the log is a temporary file on this machine whose new records are uploaded as numbered objects whenever it is synced.
     """
 
-    def __init__(self, folder: Path, run_hash: str) -> None:
+    def __init__(self, folder: Location, run_hash: str, *, now: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder / "staging"
         self._run_hash = run_hash
-        self._streams: dict[str, IO[bytes]] = {}
+        self._now = now
+        self._logs: dict[str, LogFile] = {}
+        self._segments = LogSegments(self._folder) if isinstance(self._folder, ObjectPath) else None
+        self._appends = 0  # since the last sync
+        self._synced = now()
 
-    def append(self, shard: str, answers: list[Answer]) -> None:
-        """Adds the answers of a batch that belong to one shard."""
-        try:
-            stream = self._streams.get(shard)
-            if stream is None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                stream = self._streams[shard] = self._path(shard).open("ab")
-            stream.write(b"".join(_record(answer) for answer in answers))
-            stream.flush()
-        except OSError as error:
-            raise StorageError(f"storage: {self._path(shard)} can't be written ({error}). Make room, then run the same command again.") from error
+    def append(self, shard: str, answers: Iterable[Answer]) -> list[Staged]:
+        """Adds the answers of a batch that belong to one shard; returns them without their pictures."""
+        parts: list[bytes] = []
+        staged: list[Staged] = []
+        log = self._log(shard)
+        end = log.end
+        for answer in answers:
+            value, numbers = _value(answer)
+            head = pack_record(value, answer.image, answer.label_map, numbers)
+            parts += [head, answer.image, answer.label_map, numbers]
+            staged.append(
+                Staged(
+                    answer=replace(answer, image=b"", label_map=b""),
+                    shard=shard,
+                    offset=end + len(head),
+                    image_bytes=len(answer.image),
+                    label_map_bytes=len(answer.label_map),
+                    file_sha256=value["sha256"],
+                )
+            )
+            end += len(head) + len(answer.image) + len(answer.label_map) + len(numbers)
+        self._add(log, parts)
+        return staged
 
-    def read(self, shard: str) -> list[Answer]:
-        """Answers that an earlier command logged for a shard."""
-        path = self._path(shard)
-        if not path.is_file():
-            return []
-        content = path.read_bytes()
-        answers, end = _read_records(content)
-        if end < len(content):
-            with path.open("r+b") as stream:
-                stream.truncate(end)
-        return answers
+    def append_failure(self, shard: str, failure: Quarantined) -> None:
+        """Adds that a slot was set aside."""
+        self._add(self._log(shard), [pack_record({"quarantined": vars(failure)})])
+
+    def read(self, shard: str) -> StagedShard:
+        """What an earlier command logged for a shard; pictures are checked but not loaded."""
+        answers: list[Staged] = []
+        quarantined: list[Quarantined] = []
+        if shard not in self._logs and not self._exists(shard):
+            return StagedShard(answers=answers, quarantined=quarantined)
+        log = self._log(shard)
+        names: dict[str, tuple[str, ...]] = {}
+        with _uncollected(), log.content() as content:
+            records = log.records(content)
+            for record, value in zip(records, parse_texts(content, records), strict=True):
+                if "quarantined" in value:
+                    quarantined.append(Quarantined(**value["quarantined"]))
+                else:
+                    answers.append(_staged(shard, value, record, content, names))
+        return StagedShard(answers=answers, quarantined=quarantined)
+
+    def pictures(self, staged: Staged) -> tuple[bytes, bytes]:
+        """Image and label map of an answer, read from the log."""
+        content = self._log(staged.shard).read(staged.offset, staged.image_bytes + staged.label_map_bytes)
+        return content[: staged.image_bytes], content[staged.image_bytes :]
+
+    def sync(self) -> None:
+        """Makes everything that was appended survive a power cut; in an object store, uploads it."""
+        for shard, log in self._logs.items():
+            if self._segments is not None and log.unsynced:
+                self._segments.upload(self._stem(shard), log.unsynced_bytes())
+            log.sync(durable=self._segments is None)
+        self._appends = 0
+        self._synced = self._now()
 
     def drop(self, shard: str) -> None:
         """Deletes the log of a shard that was committed."""
-        stream = self._streams.pop(shard, None)
-        if stream is not None:
-            stream.close()
-        self._path(shard).unlink(missing_ok=True)
-
-    def close(self) -> None:
-        """Closes all logs; what was appended stays."""
-        for stream in self._streams.values():
-            stream.close()
-        self._streams.clear()
+        log = self._logs.pop(shard, None)
+        if log is not None:
+            log.close()
+        if self._segments is not None:
+            self._segments.drop(self._stem(shard))
+        else:
+            self._path(shard).unlink(missing_ok=True)
 
     def drop_foreign(self, shards: set[str]) -> None:
         """Deletes logs of another run hash and of shards that aren't open."""
+        if self._segments is not None:
+            self._segments.drop_others({self._stem(shard) for shard in shards})
+            return
         wanted = {self._path(shard) for shard in shards}
-        for path in self._folder.glob("*.log"):
+        for path in found(self._folder, "*.log"):
             if path not in wanted:
                 path.unlink()
 
+    def close(self) -> None:
+        """Syncs and closes all logs; what was appended stays."""
+        try:
+            self.sync()
+        finally:
+            for log in self._logs.values():
+                log.close()
+            self._logs.clear()
+
+    def _add(self, log: LogFile, parts: Sequence[bytes]) -> None:
+        log.append(parts)
+        self._appends += 1
+        if self._appends >= SYNC_APPENDS or self._now() - self._synced >= SYNC_SECONDS:
+            self.sync()
+
+    def _log(self, shard: str) -> LogFile:
+        """The log of a shard, opened and cut off after its last whole record."""
+        log = self._logs.get(shard)
+        if log is None:
+            log = LogFile.spool(self._segments.download(self._stem(shard))) if self._segments is not None else LogFile.at(self._path(shard))
+            self._logs[shard] = log
+        return log
+
+    def _exists(self, shard: str) -> bool:
+        return self._segments.has(self._stem(shard)) if self._segments is not None else self._path(shard).is_file()
+
+    def _stem(self, shard: str) -> str:
+        return f"{shard}.{self._run_hash[:16]}"
+
     def _path(self, shard: str) -> Path:
-        return self._folder / f"{shard}.{self._run_hash[:16]}.log"
+        path = self._folder / f"{self._stem(shard)}.log"
+        assert isinstance(path, Path)
+        return path
 
 
-def _record(answer: Answer) -> bytes:
-    fields = {item.name: getattr(answer, item.name) for item in dataclasses.fields(answer) if item.name not in ("image", "label_map", "verdict")}
-    verdict = {"accepted": answer.verdict.accepted, "reasons": list(answer.verdict.reasons), "measurements": dict(answer.verdict.measurements)}
-    text = json.dumps({**fields, "labels": dict(answer.labels), "verdict": verdict, "image_bytes": len(answer.image)}).encode()
-    rest = answer.image + answer.label_map
-    return _HEADER.pack(_MAGIC, len(text), len(rest), zlib.crc32(rest, zlib.crc32(text))) + text + rest
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the cyclic collector, which would look again and again at many thousand new answers and find nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
-def _read_records(content: bytes) -> tuple[list[Answer], int]:
-    """Whole records from the start, and where the last of them ends."""
-    answers: list[Answer] = []
-    place = 0
-    while place + _HEADER.size <= len(content):
-        magic, text_length, rest_length, checksum = _HEADER.unpack_from(content, place)
-        text_end = place + _HEADER.size + text_length
-        end = text_end + rest_length
-        if magic != _MAGIC or end > len(content) or zlib.crc32(content[place + _HEADER.size : end]) != checksum:
-            break
-        answers.append(_answer(json.loads(content[place + _HEADER.size : text_end]), content[text_end:end]))
-        place = end
-    return answers, place
+def _value(answer: Answer) -> tuple[dict[str, Any], bytes]:
+    """The text of an answer's record, and its numbers."""
+    verdict = answer.verdict
+    names, numbers = pack_numbers(verdict.measurements, answer.labels)
+    value = {
+        "answer": {name: getattr(answer, name) for name in _AS_THEY_ARE},
+        "image_bytes": len(answer.image),
+        "label_map_bytes": len(answer.label_map),
+        "sha256": sha256(answer.image).hexdigest(),
+        "accepted": verdict.accepted,
+        "reasons": verdict.reasons,
+        "numbers": names,
+        "measurements": {name: item for name, item in verdict.measurements.items() if not isinstance(item, float)},
+        "labels": {name: item for name, item in answer.labels.items() if not isinstance(item, float)},
+    }
+    return value, numbers
 
 
-def _answer(fields: dict[str, Any], rest: bytes) -> Answer:
-    verdict = fields.pop("verdict")
-    image_bytes = fields.pop("image_bytes")
-    labels = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.pop("labels").items()}
-    return Answer(
-        **fields,
-        image=rest[:image_bytes],
-        label_map=rest[image_bytes:],
-        labels=labels,
-        verdict=QCVerdict(accepted=verdict["accepted"], reasons=tuple(verdict["reasons"]), measurements=verdict["measurements"]),
+def _staged(shard: str, value: dict[str, Any], record: Record, content: memoryview, names: dict[str, tuple[str, ...]]) -> Staged:
+    """The answer of a record, without its pictures."""
+    image_bytes, label_map_bytes = value["image_bytes"], value["label_map_bytes"]
+    numbers = content[record.blob_start + image_bytes + label_map_bytes : record.end]
+    measurements, labels = unpack_numbers(value["numbers"], numbers, names)
+    labels |= {name: tuple(item) if isinstance(item, list) else item for name, item in value["labels"].items()}
+    verdict = QCVerdict(accepted=value["accepted"], reasons=tuple(value["reasons"]), measurements=measurements | value["measurements"])
+    return Staged(
+        answer=Answer(**value["answer"], image=b"", label_map=b"", labels=labels, verdict=verdict),
+        shard=shard,
+        offset=record.blob_start,
+        image_bytes=image_bytes,
+        label_map_bytes=label_map_bytes,
+        file_sha256=value["sha256"],
     )

@@ -10,8 +10,8 @@ from jobs.bundle import core_folder, core_size
 from jobs.conditions import AUDITOR, GATE
 from jobs.config import RunConfig
 from jobs.files import write_whole
-from jobs.images import encode
 from jobs.judging import calibrate_gate, open_judge, open_pack
+from jobs.marking.marker import marker_of
 from jobs.models import PortraitReading, ReferenceNets
 from jobs.references import LIMITS
 from manifests.errors import InputError
@@ -53,7 +53,7 @@ def swap_pictures(config: RunConfig, *, identity: Path, expression: Path, backgr
         background_sharpness=seen_background.sharpness,
     )
     (verdict,) = judge.judge(image[None], [request])
-    write_whole(out, encode(image, "png"))
+    write_whole(out, marker_of(config).encode(image, "png", photograph=True))
     lines = [f"wrote {out}, {image.shape[1]} x {image.shape[0]} px", "accepted" if verdict.accepted else f"rejected: {', '.join(verdict.reasons)}"]
     return lines + [f"{name:24} {value:8.3f}" for name, value in sorted(verdict.measurements.items()) if not name.startswith("obs_prob_")]
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jobs.attempts import Answer, Attempt
-from jobs.executors import Executor, InlineExecutor, RayExecutor
+from jobs.executors import Executor, InlineExecutor
 from jobs.images import encode, pixel_sha256
+from jobs.locations import Location, below, location
 from jobs.make import MakeLimits, make_shards
 from jobs.progress import ProgressLine
+from jobs.ray_executor import RayExecutor
+from jobs.sections import PlacementSection
 from jobs.shards import Provenance
 from manifests.planner import Plan
 from manifests.spec import Expression, Identity, PlanSpec, SplitFractions
 from manifests.verdicts import Measurement, verdict
+
+OF_A_COMMAND = ("progress", "metrics", "lease", ".lease")  # how names of files begin that aren't part of the result
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +34,9 @@ class ColouredSpec:
     acceptance: float
     batch_seconds: float = 0.0
     fatal_slot: int = -1  # kills its process
+    raising_slots: tuple[int, ...] = ()  # raise an exception at every attempt
+    shy_slots: tuple[int, ...] = ()  # raise one in a batch of several
+    journal: str = ""  # file that gets a line "slot attempt" for each attempt that is begun; "": none
     num_gpus: float = 0.0
 
     def build(self) -> ColouredWorker:
@@ -38,12 +48,19 @@ class ColouredWorker:
         self.spec = spec
 
     def __call__(self, attempts: Sequence[Attempt]) -> list[Answer]:
+        if self.spec.journal:
+            with Path(self.spec.journal).open("a", encoding="ascii") as journal:
+                journal.write("".join(f"{attempt.row.slot} {attempt.attempt}\n" for attempt in attempts))
+        if len(attempts) > 1 and any(attempt.row.slot in self.spec.shy_slots for attempt in attempts):
+            raise MemoryError("too many pictures at once")
         time.sleep(self.spec.batch_seconds)
         return [self.answer(attempt) for attempt in attempts]
 
     def answer(self, attempt: Attempt) -> Answer:
         if attempt.row.slot == self.spec.fatal_slot:
             os._exit(9)
+        if attempt.row.slot in self.spec.raising_slots:
+            raise ArithmeticError(f"slot {attempt.row.slot} can't be made")
         draw = np.random.default_rng(attempt.seed)
         image = np.broadcast_to(draw.integers(0, 256, 3, dtype=np.uint8), (16, 16, 3))
         passed = bool(draw.random() < self.spec.acceptance)
@@ -92,29 +109,42 @@ def provenance(run_hash: str = "0" * 64) -> Provenance:
     )
 
 
-def fill(folder: Path, *, plan: Plan | None = None, spec: ColouredSpec | None = None, workers: int = 0, batch_size: int = 4, max_attempts: int = 5) -> bool:
-    """The plan made into a folder: in this process with workers = 0, else by that many Ray actors."""
-    spec = spec or ColouredSpec(acceptance=0.6)
+def fill(folder: Location, *, plan: Plan | None = None, spec: ColouredSpec | None = None, workers: int = 0, batch_size: int = 4, max_attempts: int = 5,
+         executor: Callable[[], Executor] | None = None, part: tuple[int, int] = (0, 1), **limits: Any) -> bool:  # fmt: skip
+    """The plan made into a folder: in this process with workers = 0, else by that many Ray actors; or by an executor of the test's own.
 
-    def executor() -> Executor:
-        return RayExecutor(spec, workers) if workers else InlineExecutor(spec)
+    limits  further fields of MakeLimits
+    """
+    made_by = spec or ColouredSpec(acceptance=0.6)
 
-    limits = MakeLimits(max_attempts=max_attempts, batch_size=batch_size)
-    return make_shards(folder, plan or small_plan(), limits, provenance(), executor, ProgressLine(folder))
+    def usual() -> Executor:
+        return RayExecutor(made_by, workers, placement=PlacementSection(), address=None) if workers else InlineExecutor(made_by)
+
+    bounds = MakeLimits(max_attempts=max_attempts, batch_size=batch_size, **limits)
+    return make_shards(folder, plan or small_plan(), bounds, provenance(), executor or usual, ProgressLine(folder), part=part)
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    """Every file but progress.json, whose times differ."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "progress.json"}
+def tree(folder: Location) -> dict[str, bytes]:
+    """Every file but those of the command that runs: progress, metrics and lease, whose times differ; a quarantined slot without its failure's message."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(OF_A_COMMAND))
+    contents = {below(path, folder): path.read_bytes() for path in paths}
+    for name in contents:
+        if name.startswith("quarantine/"):
+            contents[name] = json.dumps({**json.loads(contents[name]), "message": ""}).encode()
+    return contents
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=location)
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--journal", default="")
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--part", type=int, nargs=2, default=(0, 1))
     words = parser.parse_args()
-    finished = fill(words.folder, spec=ColouredSpec(acceptance=0.6, batch_seconds=words.seconds), workers=words.workers)
+    spec = ColouredSpec(acceptance=0.6, batch_seconds=words.seconds, journal=words.journal)
+    finished = fill(words.folder, spec=spec, workers=words.workers, batch_size=words.batch_size, part=tuple(words.part))
     raise SystemExit(0 if finished else 75)
 
 

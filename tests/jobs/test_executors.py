@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from ray.exceptions import RayTaskError
-
 from jobs.attempts import Attempt
-from jobs.executors import InlineExecutor, explained
-from manifests.errors import WeightsError
+from jobs.executors import InlineExecutor
 from tests.jobs.coloured import ColouredSpec, small_plan
+from tests.jobs.parted import PartedSpec, attempts
 
 
 def test_the_inline_executor_takes_one_batch_at_a_time():
@@ -14,16 +12,13 @@ def test_the_inline_executor_takes_one_batch_at_a_time():
         assert (executor.room, executor.idle) == (1, 1)
         executor.submit([Attempt(row=row, attempt=0, seed=7)])
         assert (executor.room, executor.idle) == (0, 0)
-        (answer,) = executor.collect()
+        ((answer,),) = (outcome.answers for outcome in executor.collect())
         assert (answer.slot, answer.attempt, answer.seed) == (row.slot, 0, 7)
         assert executor.room == 1
 
 
-def test_an_explainable_error_of_a_worker_stays_as_it_was():
-    error = explained(RayTaskError("run", "a long traceback", WeightsError("no weights")))
-    assert isinstance(error, WeightsError) and str(error) == "no weights"
-
-
-def test_any_other_error_of_a_worker_brings_its_traceback():
-    error = explained(RayTaskError("run", "a long traceback", KeyError("gone")))
-    assert isinstance(error, KeyError) and "a long traceback" in str(error)
+def test_what_a_batch_raises_is_its_outcome():
+    with InlineExecutor(PartedSpec(raising_slot=1)) as executor:
+        executor.submit(attempts(0, 1))
+        (outcome,) = executor.collect()
+        assert outcome.answers == () and outcome.failure.kind == "raised" and "row 1 has no picture" in outcome.failure.message

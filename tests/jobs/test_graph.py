@@ -17,7 +17,10 @@ from jobs.shards import read_markers
 
 # Few steps and a judge that only asks for a face: these tests are about the graph, not about how good the pictures are.
 QUICK = ("sampler.steps=2", "sampler.guidance=1", "qc.rejecting=[single_face]", "batch_size=2", "max_attempts=2")
-SAME = ("data", "rejected", "attempts", "manifest", "conditions", "run.json", "qc_report.json", "report.html", "contact_sheet.png", "README.md")
+SAME = (
+    *("data", "rejected", "attempts", "slots", "manifest", "conditions", "run.json"),
+    *("qc_report.json", "report.html", "contact_sheet.png", "README.md", "croissant.json", "licences.json"),
+)
 
 
 def facemint(*words):
