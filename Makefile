@@ -1,7 +1,8 @@
 # make demo    installs into .venv and makes the demo data set: contact sheet, shards, labels, report
 # make test    installs into .venv and runs the tests
 # make lint    ruff, mypy and the floor plan
-# make bench   the benchmark table, on DATA
+# make bench   all benchmarks, as one document (BENCH names some of them)
+# make evaluate  the model's benchmark table, on DATA
 # make clean   removes what the targets above made
 #
 # PYTHON=python3.12 chooses the interpreter; TORCH and PIP_FLAGS choose another build of torch, for instance
@@ -12,12 +13,13 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 PIP_FLAGS ?=
 OUT ?= out/demo
+BENCH ?=
 DATA ?= ../shared/corpus/shards/counterpart-*.tar
 
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench evaluate clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -34,7 +36,10 @@ lint: $(VENV)/installed-test
 	$(BIN)/mypy generator manifests jobs qc
 	$(BIN)/lint-imports
 
-bench: $(VENV)/installed
+bench: $(VENV)/installed-test
+	$(BIN)/python -m tests.bench $(BENCH)
+
+evaluate: $(VENV)/installed
 	$(BIN)/facemint evaluate --data $(DATA)
 
 clean:
