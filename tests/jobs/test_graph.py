@@ -34,7 +34,7 @@ def tree(folder):
 
 
 def times(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "progress.json"}
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name not in ("progress.json", "metrics.prom")}
 
 
 @pytest.fixture(scope="module")

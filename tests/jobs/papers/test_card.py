@@ -99,11 +99,11 @@ def test_the_owners_statements_are_in_the_papers(run, tmp_path):
 def test_photographs_need_rights_and_are_named_as_yours(run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    papers_of(folder, "identities.sampled.count=0", "identities.path=/home/me/friends", "scenes.from_identities=true")
+    papers_of(folder, "identities.sampled.count=0", "identities.path=/somewhere/friends", "scenes.from_identities=true")
     text = (folder / "README.md").read_text(encoding="utf-8")
     assert "must have\nthe right" in text or "must have the right" in text
     assert "compositeWithTrainedAlgorithmicMedia" in text
-    assert '| photographs of people (identities.path) | yours | not stated by you | your "friends" |' in text and "/home/me" not in text
+    assert '| photographs of people (identities.path) | yours | not stated by you | your "friends" |' in text and "/somewhere" not in text
 
 
 def test_text_from_a_report_cannot_break_the_table(card):
