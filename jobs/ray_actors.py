@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
+from jobs.arrow import postpone_pandas
 from jobs.attempts import Answer, Attempt, WorkerSpec
 
 Part = Literal["worker", "generator", "judge"]
@@ -43,6 +44,7 @@ class RayWorker:
 
     def start(self, spec: Any, part: Part) -> int:
         """Loads what the part needs; bytes of memory in use then."""
+        postpone_pandas()
         build = {"worker": "build", "generator": "build_generate", "judge": "build_judge"}[part]
         self._call = getattr(spec, build)()
         return resident_bytes()

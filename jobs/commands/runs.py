@@ -136,8 +136,10 @@ def _planned(recipe: str, out: Location | None, overrides: tuple[str, ...], *, e
     config = _config(recipe, overrides)  # first: a wrong key is said before anything heavy is imported
     if extend and overwrite:
         raise click.UsageError("--extend keeps what a folder has and --overwrite deletes it. Give one of them.")
+    from jobs.arrow import postpone_pandas
     from jobs.graph import Run
 
+    postpone_pandas()
     folder = out or Path("out") / Path(recipe).stem
     if overwrite:
         from jobs.overwrite import overwrite_run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +115,12 @@ def contract_section(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return lines
 
 
+def told_apart(value: float, limit: float, text: Callable[[float, int], str]) -> tuple[str, str]:
+    """Value and limit with as many further digits, at most six, as a reader needs to see on which side of the limit the value is."""
+    texts = [(text(value, digits), text(limit, digits)) for digits in range(7)]
+    return next((pair for pair in texts if pair[0] != pair[1]), texts[0])
+
+
 def verdict(lines: list[dict[str, Any]]) -> dict[str, Any]:
     """One status and one plain sentence for all lines: the worst of them."""
     of = {status: [line["label"] for line in lines if line["status"] == status] for status in ("pass", "warn", "fail", NOT_MEASURED)}
@@ -141,7 +148,7 @@ def _sentence(line: ContractLine, found: dict[str, Any] | None, status: str) -> 
         why = found["source"] if found and found["source"] else "nothing to measure it on"
         return f"{line.label}: not measured ({why})."
     bound = "at least" if line.direction == "higher" else "at most"
-    value, limit = (_text(number, found["unit"]) for number in (found["value"], line.good))
+    value, limit = told_apart(found["value"], line.good, lambda number, digits: _text(number, found["unit"], digits))
     word = {"pass": "passes", "warn": "warns", "fail": "fails"}[status]
     return (
         f"{found['label']}: {value} of {found['n']:,}, expected {bound} {limit}; {word}."
@@ -150,9 +157,9 @@ def _sentence(line: ContractLine, found: dict[str, Any] | None, status: str) -> 
     )
 
 
-def _text(value: float, unit: str) -> str:
+def _text(value: float, unit: str, digits: int) -> str:
     if unit == "share":
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:.{digits + 1}f} %"
     if unit in COUNTS:
         return f"{value:.0f}"
-    return f"{value:.3g}" if unit in ("ratio", "correlation") else f"{value:.3g} {unit}"
+    return f"{value:.{digits + 3}g}" if unit in ("ratio", "correlation") else f"{value:.{digits + 3}g} {unit}"

@@ -91,7 +91,7 @@ def test_the_bundle_is_whole_and_known_at_once_the_second_time(bundled):
     check_weights(ModelsSection(), {})
     start = time.perf_counter()
     check_weights(ModelsSection(), {})
-    assert time.perf_counter() - start < 1.0
+    assert time.perf_counter() - start < 3.0
 
 
 def test_a_users_core_that_changed_since_the_run_was_begun_is_refused(bundled, tmp_path):

