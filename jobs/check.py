@@ -96,8 +96,9 @@ def _check_same(pending: Pending, new: RunConfig, overrides: Sequence[str], fold
 
 def _finished(folder: Location, config: RunConfig) -> Planned:
     """The plan of a run that is whole, and that this facemint with these weights and files made."""
-    if read_growth(folder):
-        raise ResumeMismatch(f"check: {folder} was extended, and the limits of an extended run can't be changed. Make a run of the larger recipe.")
+    growth = read_growth(folder)
+    if growth and not growth.renewed:
+        raise ResumeMismatch(f"check: an extension of {folder} was interrupted. Run the command with --extend again, to its end, first.")
     if read_retries(folder).pending:
         raise ResumeMismatch(f'check: a retry of {folder} was interrupted. Run "facemint retry {folder}" to its end first.')
     run = Run(folder, config)
@@ -106,8 +107,8 @@ def _finished(folder: Location, config: RunConfig) -> Planned:
     missing = [shard.name for shard in planned.plan.shards() if shard.name not in markers]
     if missing or not (folder / "stages" / "make.json").is_file():
         raise ResumeMismatch(f"check: {folder} isn't finished ({len(missing):,} shards are missing). Run its recipe to the end first.")
-    expected = run.provenance(planned.plan, run.prepare(planned)).run_hash
-    foreign = [name for name, marker in markers.items() if marker["run_hash"] != expected]
+    provenance = run.provenance(planned.plan, run.prepare(planned))
+    foreign = [name for name, marker in markers.items() if marker["run_hash"] != provenance.at(marker["start"]).run_hash]
     if foreign:
         raise ResumeMismatch(f'check: shard {foreign[0]} of {folder} was made by another run. "facemint verify {folder}" says what to do.')
     return planned
@@ -117,6 +118,8 @@ def _begun(folder: Location, old: RunConfig, new: RunConfig, changes: tuple[str,
     gate = read_json(folder / "conditions" / "gate.json")
     after: Mapping[str, Any] = gate
     if new.models != old.models:
+        if read_growth(folder):
+            raise ConfigError(f"check: {folder} was extended, and a run that was extended keeps its gate. Leave models.pack out.")
         prepare_apart(folder, new, planned.plan)
         after = gate_apart(folder)
     elif (new.qc.gate_fmr, new.qc.calibration) != (old.qc.gate_fmr, old.qc.calibration):
@@ -148,9 +151,19 @@ def _apply(folder: Location, pending: Pending) -> tuple[Run, Planned, dict[str, 
         put_in_place(folder)
     else:
         _change_limits(folder, config, pending)
+    growth = read_growth(folder)
+    if growth:
+        growth = dataclasses.replace(growth, config=pending.new)
+        growth.write(folder)
     run = Run(folder, config, checking=True)
     planned = run.plan()
-    return run, planned, run.prepare(planned)
+    conditions = run.prepare(planned)
+    if growth:
+        # From now on one hash names all generations: the limits of each are the new ones.
+        run_hash = run.provenance(planned.plan, conditions).run_hash
+        run.growth = dataclasses.replace(growth, earlier=tuple(dataclasses.replace(each, run_hash=run_hash) for each in growth.earlier))
+        run.growth.write(folder)
+    return run, planned, conditions
 
 
 def _change_limits(folder: Location, config: RunConfig, pending: Pending) -> None:

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Protocol
 
 from jobs.attempts import Attempt, Failure, Outcome, Worker, WorkerSpec
+from jobs.ray_actors import DeviceFull
+from manifests.errors import WorkersLost
 
 
 class Executor(Protocol):
@@ -76,6 +78,8 @@ class InlineExecutor:
         start = time.monotonic()
         try:
             answers, failure = tuple(self._worker(attempts)), None
+        except DeviceFull as error:  # no picture is to blame, and there is no other process that could have more luck
+            raise WorkersLost(f"{error} The state is saved; then run the same command again.") from error
         except Exception:  # noqa: BLE001 - whatever a picture raises is set aside with it
             answers, failure = (), Failure(kind="raised", message=traceback.format_exc())
         return [Outcome(attempts=attempts, answers=answers, failure=failure, worker=0, seconds=time.monotonic() - start)]

@@ -17,6 +17,9 @@ from jobs.ray_actors import DeviceFull
 from manifests.errors import InputError
 from manifests.rows import ConditionBatch
 
+# What other errors than torch.OutOfMemoryError say when a library below torch finds the device full.
+_FULL = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "HIP error: out of memory")
+
 T = TypeVar("T")
 
 
@@ -107,7 +110,7 @@ def _taken(conditions: ConditionBatch, rows: NDArray[np.integer]) -> ConditionBa
 def _is_out_of_memory(error: Exception) -> bool:
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError)
+    return isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and any(words in str(error) for words in _FULL))
 
 
 def _empty_cache() -> None:

@@ -78,7 +78,7 @@ class Run:
             return [references, *parts, self.folder / "config.yaml"]
 
         inputs = {"configuration": self.config.fingerprint(), **input_hashes(self.config), **self._models()}
-        run_stage(self.folder, "plan", inputs, work)
+        run_stage(self.folder, "plan", inputs, work, strict=True)
         screenings = Screenings.from_json(read_json(references))
         return Planned(plan=plan_of_run(self.growth, plan_spec(self.config, screenings)), screenings=screenings)
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 
 from jobs.files import cannot_write
-from jobs.locations import Location
+from jobs.locations import Location, found
 from jobs.object_store import ObjectPath
+from jobs.patience import patiently
 from manifests.errors import BusyError, StorageError
 
 HEARTBEAT_SECONDS = 5.0
@@ -58,6 +59,7 @@ class Lease:
     """`with Lease(folder) as lease:` refuses with BusyError while another command drives the folder; `lease.check()` raises if it was taken away.
 
     A holder on this machine whose process is gone is replaced at once, one on another machine after a minute without a heartbeat.
+    Leases of different names exclude each other, too, but for lease-0-of-N to lease-(N-1)-of-N, whose holders make different shards.
     """
 
     def __init__(self, folder: Location, name: str = "lease", *, heartbeat_seconds: float = HEARTBEAT_SECONDS, stale_seconds: float = STALE_SECONDS,
@@ -87,6 +89,11 @@ class Lease:
             self._take_object(self.path)
         else:
             self._take_file(self.path)
+        try:
+            self._refuse_others()
+        except BaseException as error:
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
         return self
@@ -109,7 +116,7 @@ class Lease:
     def check(self) -> None:
         """Raises BusyError when another command has taken the lease."""
         if not self._lost and time.monotonic() - self._looked >= LOOK_SECONDS:
-            self._look()
+            patiently(self._look)
         if self._lost:
             raise BusyError(f"lease: {self._lost}. This command stops; what it committed is safe. Wait for the other, then run the same command again.")
 
@@ -180,20 +187,29 @@ class Lease:
         if holder is None or holder.token != self._me.token:
             raise self._refusal(holder or self._me)
 
+    def _refuse_others(self) -> None:
+        """Raises BusyError while a command with a lease of another name may make the same shards. Each takes its own first, so that one sees the other."""
+        for path in found(self._folder, "lease*.json"):
+            if path.name == self.path.name or _side_by_side(path.stem, self.path.stem):
+                continue
+            holder = _read(path)
+            if holder is not None and not self._gone(holder, path):
+                raise self._refusal(holder)
+
     def _may_replace(self, holder: Holder) -> bool:
         """True when the holder is gone; BusyError when it isn't."""
-        if not self._gone(holder):
+        if not self._gone(holder, self.path):
             raise self._refusal(holder)
         return True
 
-    def _gone(self, holder: Holder) -> bool:
+    def _gone(self, holder: Holder, path: Location) -> bool:
         if holder.machine and holder.machine == self._me.machine:
             return not _is_running(holder.pid, holder.process_started)
         if time.time() - holder.heartbeat <= self._stale_seconds:
             return False
         # Its clock may be wrong: a holder that still writes is alive whatever time it takes it to be.
         time.sleep(1.2 * self._heartbeat_seconds)
-        later = _read(self.path)
+        later = _read(path)
         return later is None or (later.token == holder.token and later.heartbeat == holder.heartbeat)
 
     def _refusal(self, holder: Holder) -> BusyError:
@@ -223,9 +239,17 @@ def _read(path: Location) -> Holder | None:
             return Holder.from_bytes(path.read_bytes())
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise StorageError(f"lease: {path} can't be read ({error.strerror or error}). Check the storage, then run the same command again.") from error
         except ValueError:
             time.sleep(0.05)
     raise StorageError(f"lease: {path} is damaged. If no other command uses this folder, delete it and run the same command again.")
+
+
+def _side_by_side(name: str, other: str) -> bool:
+    """Whether the names are of two parts of the same division of a run."""
+    of, of_other = name.partition("-of-")[2], other.partition("-of-")[2]
+    return of != "" and of == of_other
 
 
 def _linked(source: Path, target: Path) -> bool:

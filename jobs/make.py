@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jobs.attempts import Attempt, Outcome
+from jobs.committing import Committer
 from jobs.executors import Executor
 from jobs.files import drop_unfinished, write_json
 from jobs.isolation import Isolation, one_line
@@ -62,14 +63,15 @@ def make_shards(folder: Location, plan: Plan, limits: MakeLimits, provenance: Pr
         quarantined = sum(marker["counts"]["quarantined"] for marker in complete.values())
         slots = sum(shard.num_slots for shard in mine)
         skipped = slots - sum(shard.num_slots for shard in left)
-        run = _Run(folder, plan, left, limits, provenance, log, lease, progress, slots=slots, skipped=skipped, quarantined=quarantined)
         try:
             with progress:
-                run.replay()
-                if not run.done and not stop.asked:
-                    with executor() as workers:
-                        stop.install()
-                        run.work(workers, stop)
+                with Committer() as committer:
+                    run = _Run(folder, plan, left, limits, provenance, log, lease, progress, committer, slots=slots, skipped=skipped, quarantined=quarantined)
+                    run.replay()
+                    if not run.done and not stop.asked:
+                        with stop.as_ray_answers_it(), executor() as workers:
+                            stop.install()
+                            run.work(workers, stop)
                 progress.show(run.counts(), final=True)
         finally:
             log.close()
@@ -80,9 +82,9 @@ class _Run:
     """State of one make command."""
 
     def __init__(self, folder: Location, plan: Plan, left: Sequence[ShardPlan], limits: MakeLimits, provenance: Provenance, log: StagingLog, lease: Lease,
-                 progress: ProgressLine, *, slots: int, skipped: int, quarantined: int) -> None:  # fmt: skip
+                 progress: ProgressLine, committer: Committer, *, slots: int, skipped: int, quarantined: int) -> None:  # fmt: skip
         self._folder, self._plan, self._limits, self._provenance = folder, plan, limits, provenance
-        self._log, self._lease, self._progress = log, lease, progress
+        self._log, self._lease, self._progress, self._committer = log, lease, progress, committer
         self._words = {word.word: word for word in vocabulary()}
         self._slots, self._skipped, self._quarantined = slots, skipped, quarantined
         self._rejected = self._speculative = self._replayed = self._committed = self._workers = self._in_flight = 0
@@ -132,6 +134,7 @@ class _Run:
         """Until all slots are resolved, or it is asked to stop and what was begun is answered."""
         while not self.done:
             self._lease.check()
+            self._committer.settle()
             self._workers = workers.num_workers
             if not self._workers:
                 raise WorkersLost("workers: none is left and none can be started. The state is saved; look at the events, then run the same command again.")
@@ -260,22 +263,26 @@ class _Run:
         patiently(lambda: write_json(self._folder / "quarantine" / f"{row.sample_id}.json", {**asked, **found}))
 
     def _commit(self, outcome: ShardOutcome) -> None:
-        """Writes a shard; attempts that were made in case others failed are left out, so that its files don't depend on who was idle when."""
+        """Has a shard written; attempts that were made in case others failed are left out, so that its files don't depend on who was idle when."""
         name = outcome.plan.name
-        self._row(outcome.plan.start)
-        answers, set_aside, rows = self._answers.pop(name, []), self._set_aside.pop(name, []), self._rows.pop(name)
+        answers, set_aside = self._answers.pop(name, []), self._set_aside.pop(name, [])
         self._speculative += sum(not outcome.counts(staged.answer.slot, staged.answer.attempt) for staged in answers)
         decisive = [failure for failure in set_aside if failure.slot in outcome.quarantined and failure.attempt == outcome.tried[failure.slot]]
         for failure in decisive:
             self._write_quarantined(failure)
-        provenance = self._provenance.at(outcome.plan.start)
-        commit_shard(self._folder, outcome, rows, answers, decisive, provenance, self._words, self._log.pictures)
-        patiently(lambda: self._log.drop(name))
-        self._rows.pop(name, None)
-        self._staged_bytes.pop(name, None)
-        self._logged.pop(name, None)
+        self._row(outcome.plan.start)
+        rows, provenance = self._rows.pop(name), self._provenance.at(outcome.plan.start)
+        self._committer.submit(
+            lambda: commit_shard(self._folder, outcome, rows, answers, decisive, provenance, self._words, self._log.pictures),
+            lambda: self._committed_now(outcome.plan),
+        )
+
+    def _committed_now(self, shard: ShardPlan) -> None:
+        patiently(lambda: self._log.drop(shard.name))
+        self._staged_bytes.pop(shard.name, None)
+        self._logged.pop(shard.name, None)
         self._committed += 1
-        self._progress.settled(outcome.plan.start, outcome.plan.stop)
+        self._progress.settled(shard.start, shard.stop)
 
     def _row(self, slot: int) -> ManifestRow:
         shard = self._shard_of(slot)

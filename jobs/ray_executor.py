@@ -101,8 +101,8 @@ class RayExecutor:
                         return [outcome]
 
     def __enter__(self) -> RayExecutor:
-        open_ray(self._address, num_cpus=self._wanted + self._judges, num_gpus_per_worker=self._spec.num_gpus, store=self._store)
         try:
+            open_ray(self._address, num_cpus=self._wanted + self._judges, num_gpus_per_worker=self._spec.num_gpus, store=self._store)
             self._crew.tend()
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from manifests.errors import ConfigError
+from manifests.errors import ConfigError, WorkersLost
 
 SMALLEST_STORE_BYTES = 75 << 20  # that Ray accepts
 STORE_RESERVE_BYTES = 64 << 20
 SHARED_MEMORY = "/dev/shm"
 KNOCK_SECONDS = 5.0
+START_TRIES = 3  # of a Ray of our own: it gives itself 30 s, which a busy machine may not keep
 LOOP_BACK = "127.0.0.1"
 CLUSTER_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 ADDRESS_VARIABLE = "RAY_ADDRESS"  # Ray's jobs interface sets it for the commands that it starts
@@ -56,8 +57,16 @@ def open_ray(address: str | None, *, num_cpus: int, num_gpus_per_worker: float, 
                 raise no_cluster(address, error) from error
         return
     _say_when_shared_memory_is_small(store)
-    with _loop_back_only():
-        ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, object_store_memory=store, _node_ip_address=LOOP_BACK, **quiet)
+    for tries_left in reversed(range(START_TRIES)):
+        try:
+            with _loop_back_only():
+                ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, object_store_memory=store, _node_ip_address=LOOP_BACK, **quiet)
+            break
+        except Exception as error:  # Ray has no class of its own for it
+            ray.shutdown()
+            if not tries_left:
+                words = " ".join(str(error).split())[:300]
+                raise WorkersLost(f"ray: it did not start on this machine ({words}). Run the same command again when the machine is less busy.") from error
     gpus = ray.cluster_resources().get("GPU", 0.0)
     if gpus < num_gpus_per_worker:
         ray.shutdown()

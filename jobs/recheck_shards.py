@@ -92,7 +92,7 @@ class ShardRewriter:
         for place in ("data", "rejected"):  # a shard may have none of them now
             for extension in ("tar", "parquet"):
                 (self._folder / place / f"{name}.{extension}").unlink(missing_ok=True)
-        marker = commit_shard(self._folder, outcome, rows, staged, failures, self._provenance, self._words, self._log.pictures)
+        marker = commit_shard(self._folder, outcome, rows, staged, failures, self._provenance.at(shard.start), self._words, self._log.pictures)
         if self._repeated:
             write_json(done_note(self._folder, name), {})
         self._log.drop(name)

@@ -9,11 +9,12 @@ from jobs.locations import Location, below
 from manifests.errors import ResumeMismatch
 
 
-def run_stage(folder: Location, name: str, inputs: Mapping[str, str], work: Callable[[], Sequence[Location]]) -> dict[str, str]:
+def run_stage(folder: Location, name: str, inputs: Mapping[str, str], work: Callable[[], Sequence[Location]], *, strict: bool = False) -> dict[str, str]:
     """Runs `work` unless its marker says that it is done and its files are there; returns file -> sha256 of what it wrote.
 
     inputs  what the stage depends on: a name that people understand -> hash. A marker with other inputs raises ResumeMismatch, which names them.
     work    writes files below the folder and returns their paths
+    strict  a file that was changed since raises ResumeMismatch instead of being made again; one that is gone is made again in any case
     """
     marker = folder / "stages" / f"{name}.json"
     if marker.is_file():
@@ -25,8 +26,15 @@ def run_stage(folder: Location, name: str, inputs: Mapping[str, str], work: Call
                 "Bring them back as they were, or use another --out."
             )
         outputs: dict[str, str] = done["outputs"]
-        if all((folder / file).is_file() and sha256_of(folder / file) == digest for file, digest in outputs.items()):
+        present = {file: sha256_of(folder / file) for file in outputs if (folder / file).is_file()}
+        if present == outputs:
             return outputs
+        changed = sorted(file for file, digest in present.items() if digest != outputs[file])
+        if strict and changed:
+            raise ResumeMismatch(
+                f"run folder {folder}: {', '.join(changed)} changed since stage {name} wrote {'it' if len(changed) == 1 else 'them'}. "
+                "Bring the old content back, or delete it to have it made again from the recipe; for another plan change the recipe and use another --out."
+            )
     outputs = {below(path, folder): sha256_of(path) for path in work()}
     write_json(marker, {"inputs": dict(inputs), "outputs": outputs})
     return outputs

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.attempts import Answer
+from jobs.files import cannot_write
 from jobs.locations import Location, found
 from jobs.object_store import ObjectPath
 from jobs.staging_files import LogFile, LogSegments
@@ -135,8 +136,12 @@ class StagingLog:
             log.close()
         if self._segments is not None:
             self._segments.drop(self._stem(shard))
-        else:
-            self._path(shard).unlink(missing_ok=True)
+            return
+        path = self._path(shard)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
 
     def drop_foreign(self, shards: set[str]) -> None:
         """Deletes logs of another run hash and of shards that aren't open."""

@@ -94,7 +94,10 @@ class LogFile:
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the log."""
-        content = os.pread(self._stream.fileno(), length, offset)
+        try:
+            content = os.pread(self._stream.fileno(), length, offset)
+        except OSError as error:
+            raise StorageError(f"storage: {self._name} can't be read ({error.strerror or error}). Check the disk, then run the same command again.") from error
         if len(content) != length:
             raise StorageError(f"storage: {self._name} has {len(content):,} of {length:,} bytes at {offset:,}. It was changed by another program; run again.")
         return content

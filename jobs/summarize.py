@@ -6,11 +6,14 @@ from typing import Any
 
 from jobs.bundle import BUNDLED, facemint_version
 from jobs.config import RunConfig, load_config
+from jobs.extend import GENERATIONS
 from jobs.files import read_json, sha256_of, write_json, write_whole
 from jobs.images import decode_rgb
 from jobs.judging import checks_of
 from jobs.locations import Location, below, found
 from jobs.papers.write import write_papers
+from jobs.recheck_state import CHECKS
+from jobs.retry import RETRIES
 from jobs.shards import read_markers
 from jobs.summary_copies import copy_candidates
 from jobs.summary_inputs import RunTables, read_run_tables
@@ -31,6 +34,8 @@ def summarize(folder: Location, *, again: bool = True) -> list[Location]:
     markers = read_markers(folder)
     if not markers:
         raise InputError(f'report: {folder} has no committed shards. Run "facemint run" first.')
+    if not (folder / "run.json").is_file():
+        raise InputError(f"report: {folder} isn't finished, it has no run.json yet. Run the same command, or the parts that are missing, to the end first.")
     inputs = {name: sha256_of(folder / "data" / f"{name}.json") for name in markers}
     done = folder / "stages" / "summarize.json"
     if not again and done.is_file():
@@ -53,7 +58,7 @@ def report_inputs(folder: Location, markers: dict[str, dict[str, Any]]) -> Repor
     embedded, gallery = _embedded(folder, config, markers, tables), read_gallery(config)
     return ReportInputs(
         title=f"{people:,} people, {words:,} expressions",
-        command="facemint run RECIPE --out FOLDER",
+        command=_command(folder),
         created=f"facemint {facemint_version()}",
         config_sha256=record.config_hash,
         manifest_sha256=origin["manifest_sha256"],
@@ -100,6 +105,12 @@ def _write_report(folder: Location, markers: dict[str, dict[str, Any]]) -> list[
         write_whole(folder / "contact_sheet.png", png_bytes(contact_sheet(shown, sheet["rows"], sheet["columns"])))
         written.append(folder / "contact_sheet.png")
     return [*written, *write_papers(folder, config, record, summary, has_sheet=bool(sheet["rows"]))]
+
+
+def _command(folder: Location) -> str:
+    """What makes the run again, and which files say what was done to it afterwards."""
+    later = [name for name in (GENERATIONS, CHECKS, RETRIES) if (folder / name).is_file()]
+    return "facemint run config.yaml --out FOLDER" + (f", then as {' and '.join(later)} of the run folder say" if later else "")
 
 
 def _embedded(folder: Location, config: RunConfig, markers: dict[str, dict[str, Any]], tables: RunTables) -> Any:

@@ -10,6 +10,7 @@ FacemintError
 |- BusyError        another command drives the run folder                        exit 75
 |- BudgetError      more failures than the run allows                            exit 3
 |- WorkersLost      worker processes die at everything, or none is left          exit 75
+|- StoppedError     a signal ended work that isn't taken up in its middle        exit 75
 """
 
 from __future__ import annotations
@@ -61,5 +62,11 @@ class BudgetError(FacemintError):
 
 class WorkersLost(FacemintError):
     """Worker processes die at everything, or none is left; what was answered is safe."""
+
+    exit_code = 75
+
+
+class StoppedError(FacemintError):
+    """A signal ended work that isn't taken up in its middle; what was finished before is safe."""
 
     exit_code = 75

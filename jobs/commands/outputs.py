@@ -6,6 +6,7 @@ import click
 
 from jobs.commands.words import run_folder
 from jobs.locations import Location
+from jobs.stopping import stopped_by_signals
 from manifests.errors import InputError
 from manifests.printable import printable
 
@@ -16,6 +17,7 @@ from manifests.printable import printable
 @click.option("--contact", default="", help="For questions and withdrawal: an address or a page, for its papers.")
 @click.option("--published", default="", metavar="YYYY-MM-DD", help="Date of publication, for its papers.")
 @click.option("--licence-of", "licences", multiple=True, metavar="KEY=TEXT", help="Of what a key of the recipe names, such as identities.path=\"own work\".")
+@stopped_by_signals()
 def report(folder: Location, licence: str, contact: str, published: str, licences: tuple[str, ...]) -> None:
     """Writes a run's report, contact sheet and papers again (README.md, croissant.json, licences.json); what you state is kept in release.json."""
     from jobs.papers.statements import state

@@ -7,6 +7,7 @@ import click
 from jobs.commands.runs import make_and_summarize
 from jobs.commands.words import local, run_folder
 from jobs.locations import Location
+from jobs.stopping import stopped_by_signals
 
 
 @click.command()
@@ -15,6 +16,7 @@ from jobs.locations import Location
 @click.option("--quarantined", is_flag=True, help="Try slots again that were set aside. Without one of the two: both.")
 @click.option("--attempts", type=click.IntRange(min=1), help="Further attempts of an unfilled slot; the recipe's max_attempts if left out.")
 @local
+@stopped_by_signals()
 def retry(folder: Location, unfilled: bool, quarantined: bool, attempts: int | None, local: bool) -> None:
     """Writes the shards with unfilled or quarantined slots again, after further attempts at those; filled slots stay as they are."""
     from jobs.extend import recipe_of_run

@@ -9,6 +9,7 @@ import click
 
 from jobs.commands.words import EXIT_STOPPED, EXIT_UNFILLED, extend, local, out, overrides, overwrite, part, ray_address, recipe
 from jobs.partition import parse_part
+from jobs.stopping import stopped_by_signals
 from manifests.printable import printable
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def show(what: str, overrides: tuple[str, ...]) -> None:
 @click.option("--pilot", type=click.IntRange(min=0), default=64, show_default=True, help="With --estimate: attempts really made to learn from; 0: none.")
 @click.option("--price-per-hour", type=click.FloatRange(min=0), help="With --estimate: of one worker, to print the price of the run.")
 @click.option("--json", "as_json", is_flag=True, help="With --estimate: as JSON.")
+@stopped_by_signals()
 def plan(
     recipe: str, out: Location | None, extend: bool, overwrite: bool, overrides: tuple[str, ...], estimate: bool, pilot: int,
     price_per_hour: float | None, as_json: bool,
@@ -65,6 +67,7 @@ def plan(
 @recipe
 @out
 @overrides
+@stopped_by_signals()
 def prepare(recipe: str, out: Location | None, overrides: tuple[str, ...]) -> None:
     """Writes conditions/*.parquet: embeddings of people, references of expressions, backgrounds and masks; plans first if need be."""
     run, planned = _planned(recipe, out, overrides)
@@ -81,6 +84,7 @@ def prepare(recipe: str, out: Location | None, overrides: tuple[str, ...]) -> No
 @ray_address
 @part
 @overrides
+@stopped_by_signals()
 def make(
     recipe: str, out: Location | None, extend: bool, overwrite: bool, local: bool, address: str | None, part: str | None, overrides: tuple[str, ...]
 ) -> None:
@@ -99,6 +103,7 @@ def make(
 @local
 @ray_address
 @overrides
+@stopped_by_signals()
 def run(recipe: str, out: Location | None, extend: bool, overwrite: bool, local: bool, address: str | None, overrides: tuple[str, ...]) -> None:
     """Writes the whole data set: manifest, conditions, shards, labels, report. The same command again goes on where it was."""
     run, planned = _planned(recipe, out, overrides, extend=extend, overwrite=overwrite)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from importlib import resources
 
 from qc.compare.comparison import MARGINS, RELATIVE_MARGIN, Comparison, Q, Row
+from qc.report.page.document import source_hash
 from qc.report.svg import drawing, escape, label, line, number, rect
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+POLICY = "default-src 'none'; img-src data:; style-src '{style}'; base-uri 'none'; form-action 'none'"
 BADGES = {"regression": "fail", "not comparable": "warn", "worse": "warn", "improvement": "pass", "better": "pass", "same": "pass"}
 SIDE = (
     "main,header.top,footer{display:block;max-width:1120px;margin:0 auto;padding-left:24px;padding-right:24px}"
@@ -22,7 +23,8 @@ def render_comparison(found: Comparison) -> str:
     """The page as text."""
     style = (resources.files("qc") / "report" / "page.css").read_text(encoding="utf-8") + SIDE
     head = (
-        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY}"><meta name="viewport" content="width=device-width,'
+        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{POLICY.format(style=source_hash(style))}">'
+        '<meta name="viewport" content="width=device-width,'
         f'initial-scale=1"><meta name="robots" content="noindex"><title>{escape(found.a)} and {escape(found.b)} compared</title><style>{style}</style>'
     )
     badge = {0: ("pass", "no regression"), 1: ("fail", "regression"), 2: ("warn", "not comparable")}[found.exit_code]

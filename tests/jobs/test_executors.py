@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from jobs.attempts import Attempt
 from jobs.executors import InlineExecutor
+from manifests.errors import WorkersLost
 from tests.jobs.coloured import ColouredSpec, small_plan
 from tests.jobs.parted import PartedSpec, attempts
 
@@ -22,3 +25,11 @@ def test_what_a_batch_raises_is_its_outcome():
         executor.submit(attempts(0, 1))
         (outcome,) = executor.collect()
         assert outcome.answers == () and outcome.failure.kind == "raised" and "row 1 has no picture" in outcome.failure.message
+
+
+def test_a_device_that_holds_no_picture_stops_the_run_and_blames_none():
+    with InlineExecutor(PartedSpec(full_slot=1)) as executor:
+        executor.submit(attempts(0, 1))
+        with pytest.raises(WorkersLost, match="run the same command again") as caught:
+            executor.collect()
+    assert caught.value.exit_code == 75

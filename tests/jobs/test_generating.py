@@ -16,15 +16,16 @@ from tests.jobs.test_conditions import ENCODERS, attempt, person, scene, shown
 class SmallMemory:
     """A core whose device holds so many rows; a picture is its seed's colour."""
 
-    def __init__(self, rows):
+    def __init__(self, rows, error=torch.OutOfMemoryError):
         self.rows = rows
+        self.error = error
         self.calls = []
 
     def draw(self, conditions, seeds, sampler):
         self.calls.append(len(seeds))
         assert conditions.num_rows == len(seeds)
         if len(seeds) > self.rows:
-            raise torch.OutOfMemoryError("out of memory")
+            raise self.error("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
         colours = np.stack([np.random.default_rng(seed).integers(0, 256, 3, dtype=np.uint8) for seed in seeds])
         return np.broadcast_to(colours[:, None, None], (len(seeds), 16, 16, 3)), np.ones(len(seeds), dtype=np.bool_)
 
@@ -64,6 +65,11 @@ def test_a_batch_size_that_is_no_power_of_two_is_halved_too(tables):
     core = SmallMemory(2)
     np.testing.assert_array_equal(generate(tables, core, batch_size=7)(attempts(7)).images_rgb, generate(tables, SmallMemory(8))(attempts(7)).images_rgb)
     assert core.calls == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_library_below_torch_that_finds_the_device_full_is_out_of_memory_too(tables):
+    make = generate(tables, SmallMemory(3, RuntimeError))
+    assert len(make(attempts(7)).images_rgb) == 7 and make.rows_at_once == 2
 
 
 def test_a_device_that_holds_no_row_is_said(tables):

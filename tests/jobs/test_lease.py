@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -84,6 +85,43 @@ def test_leases_of_two_names_do_not_disturb_each_other(folder):
     with quick(folder, name="lease-0-of-2") as one, quick(folder, name="lease-1-of-2") as other:
         one.check()
         other.check()
+
+
+@pytest.mark.parametrize(("held", "asked"), [("lease", "lease-0-of-2"), ("lease-1-of-2", "lease"), ("lease-0-of-2", "lease-0-of-4")])
+def test_commands_that_would_make_the_same_shards_exclude_each_other(folder, held, asked):
+    with quick(folder, name=held) as lease:
+        with pytest.raises(BusyError, match=f"in use by process {os.getpid()} "):
+            quick(folder, name=asked).__enter__()
+        assert not (folder / f"{asked}.json").exists()
+        lease.check()
+    with quick(folder, name=asked):
+        pass
+
+
+def test_a_part_of_another_division_that_is_gone_is_no_obstacle(folder):
+    write_whole(folder / "lease-3-of-9.json", stranger(heartbeat=0.0).to_bytes())
+    with quick(folder) as lease:
+        lease.check()
+
+
+def test_a_lease_that_cannot_be_read_for_a_moment_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.patience.FIRST_WAIT_SECONDS", 0.001)
+    with quick(tmp_path, heartbeat_seconds=30.0) as lease:
+        read, failures = Path.read_bytes, [OSError(errno.EIO, "Input/output error")] * 3
+
+        def failing(path):
+            if failures:
+                raise failures.pop()
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", failing)
+        lease.check()
+        assert not failures
+        failures += [OSError(errno.EIO, "Input/output error")] * 9
+        time.sleep(1.1)
+        with pytest.raises(StorageError, match="can't be read .Input/output error"):
+            lease.check()
+        failures.clear()
 
 
 def test_a_lease_that_ends_leaves_no_file(tmp_path):

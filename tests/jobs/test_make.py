@@ -121,6 +121,18 @@ def test_a_second_signal_ends_the_process_at_once(tmp_path):
     assert process.wait(timeout=10) == -signal.SIGTERM
 
 
+def test_a_signal_that_ray_takes_while_it_starts_ends_the_run_as_any_other(tmp_path):
+    class Starting(FrailExecutor):
+        def __enter__(self):
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as ray.init does at its beginning
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().__enter__()
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert not fill(tmp_path, executor=lambda: Starting(ColouredSpec(acceptance=1.0)))
+    assert signal.getsignal(signal.SIGTERM) is before and not (tmp_path / "lease.json").exists()
+
+
 def test_a_finished_run_starts_no_worker(whole, tmp_path):
     assert fill(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").iterdir()}

@@ -34,6 +34,7 @@ def address():
     os.environ["RAY_AUTH_MODE"] = "token"
     Config.initialize("")
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"} | {"PYTHONPATH": str(ROOT)}
+    environment["RAY_OVERRIDE_RESOURCES"] = '{"GPU": 1}'  # one that only Ray believes in
     command = [sys.executable, "-m", "tests.jobs.loop_back_ray"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process.stdout.readline().strip()
@@ -165,9 +166,18 @@ def test_workers_that_find_no_room_are_not_counted(address, monkeypatch):
         assert kinds(run(crew, PAIRS)) == {}
 
 
+def test_workers_share_a_gpu_as_far_as_their_fractions_go(address, monkeypatch):
+    with executor(address, PartedSpec(num_gpus=0.5)) as crew:
+        until(lambda: crew.room == 4, crew)
+    monkeypatch.setattr(ray_crew, "PLACING_SECONDS", 1.0)
+    with executor(address, PartedSpec(num_gpus=0.6)) as crew:
+        until(lambda: crew.num_workers == 1, crew)
+        assert kinds(run(crew, PAIRS)) == {} and len(crew._crew.up()) == 1
+
+
 def test_without_any_room_no_worker_is_left(address, monkeypatch):
     monkeypatch.setattr(ray_crew, "PLACING_SECONDS", 0.5)
-    with executor(address, PartedSpec(num_gpus=1.0)) as crew:
+    with executor(address, PartedSpec(num_gpus=2.0)) as crew:
         until(lambda: crew.num_workers == 0, crew)
         assert crew.room == 0
 

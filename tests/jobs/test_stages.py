@@ -23,6 +23,21 @@ def test_a_stage_runs_once_for_its_inputs(tmp_path):
         run_stage(tmp_path, "plan", {"recipe": "b", "weight core": "c"}, work)
 
 
+def test_a_changed_file_of_a_strict_stage_is_refused_and_a_missing_one_is_made_again(tmp_path):
+    def work():
+        write_whole(tmp_path / "out.txt", "x")
+        return [tmp_path / "out.txt"]
+
+    run_stage(tmp_path, "plan", {}, work, strict=True)
+    (tmp_path / "out.txt").write_text("edited")
+    with pytest.raises(ResumeMismatch, match=r"out\.txt changed since stage plan wrote it\. Bring the old content back"):
+        run_stage(tmp_path, "plan", {}, work, strict=True)
+    assert (tmp_path / "out.txt").read_text() == "edited"
+    (tmp_path / "out.txt").unlink()
+    run_stage(tmp_path, "plan", {}, work, strict=True)
+    assert (tmp_path / "out.txt").read_text() == "x"
+
+
 def test_a_file_appears_whole_and_leftovers_are_dropped(tmp_path):
     write_whole(tmp_path / "a" / "b.txt", "text")
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]

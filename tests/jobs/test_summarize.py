@@ -9,8 +9,9 @@ from click.testing import CliRunner
 
 import qc.report
 from jobs.cli import main
-from jobs.summarize import summarize
+from jobs.summarize import _command, summarize
 from manifests.errors import InputError
+from tests.jobs.coloured import fill
 
 # Few steps and a judge that only asks for a face: the report is about what there is, however good it is.
 QUICK = ("sampler.steps=2", "sampler.guidance=1", "qc.rejecting=[single_face]", "batch_size=4", "max_attempts=2")
@@ -45,6 +46,19 @@ def test_a_report_that_is_there_is_not_made_again(run):
     assert (run / "report.html").stat().st_mtime_ns == before
 
 
+def test_a_run_that_is_not_finished_is_refused(tmp_path):
+    assert fill(tmp_path, part=(0, 2))
+    with pytest.raises(InputError, match="isn't finished, it has no run.json yet"):
+        summarize(tmp_path)
+
+
 def test_a_folder_without_shards_is_refused(tmp_path):
     with pytest.raises(InputError, match='Run "facemint run" first'):
         summarize(tmp_path)
+
+
+def test_what_was_done_to_a_run_afterwards_is_part_of_how_it_is_reproduced(tmp_path):
+    assert _command(tmp_path) == "facemint run config.yaml --out FOLDER"
+    for name in ("retries.json", "generations.json"):
+        (tmp_path / name).write_text("{}")
+    assert _command(tmp_path) == "facemint run config.yaml --out FOLDER, then as generations.json and retries.json of the run folder say"

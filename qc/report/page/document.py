@@ -57,7 +57,7 @@ def render_page(report: dict[str, Any]) -> str:
     if report.get("schema_version") != SCHEMA_VERSION:
         raise InputError(f"report page: schema_version is {report.get('schema_version')}, expected {SCHEMA_VERSION}. Make qc_report.json again.")
     style, script = _asset("page.css"), _asset("page.js")
-    policy = f"default-src 'none'; img-src data:; style-src '{_source_hash(style)}'; script-src '{_source_hash(script)}'; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; img-src data:; style-src '{source_hash(style)}'; script-src '{source_hash(script)}'; base-uri 'none'; form-action 'none'"
     head = (
         f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">'
@@ -86,5 +86,6 @@ def _asset(name: str) -> str:
     return (resources.files("qc") / "report" / name).read_text(encoding="utf-8")
 
 
-def _source_hash(content: str) -> str:
+def source_hash(content: str) -> str:
+    """How a policy names an inline style or script that it allows."""
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode("utf-8")).digest()).decode("ascii")

@@ -8,7 +8,7 @@ from qc.report.page.blocks import Tiles, note, panel
 from qc.report.svg import escape, number
 
 GROUPS = (
-    ("random", "Random", "Accepted pictures, drawn with the run's seed: what a picture of this data set looks like."),
+    ("random", "Random", "Accepted pictures, drawn by chance and the same whenever the report is made: what a picture of this data set looks like."),
     ("worst_accepted", "Worst accepted", "Accepted, and least like the asked person to the auditor."),
     ("best_rejected", "Best rejected", "Rejected, and most like the asked person to the auditor: what the checks may lose."),
 )

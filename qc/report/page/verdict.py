@@ -68,7 +68,7 @@ def run_card(report: dict[str, Any], tiles: Tiles) -> str:
         ("Unfilled", f"{count_text(counts.get('unfilled'))} (every attempt failed)"),
         ("Quarantined", f"{count_text(counts.get('quarantined'))} (the attempt broke its process)"),
         ("Cost", f"{number(run.get('attempts_per_accepted'))} attempts per accepted picture"),
-        ("Wall time", f"{seconds:,.0f} s" if isinstance(seconds, int | float) else "not measured"),
+        ("Wall time", f"{seconds:,.0f} s" if isinstance(seconds, int | float) else "not part of the report: equal runs have equal ones"),
     ]
     if run.get("hardware"):
         facts.append(("Hardware", str(run["hardware"])))

@@ -127,3 +127,18 @@ def test_one_run_starts_and_stops_a_ray_of_its_own(tmp_path, shell, island):
     assert "24 of 24 slots" in log and "2 workers" in log
     fill(tmp_path / "plain")
     assert tree(tmp_path / "out") == tree(tmp_path / "plain")
+
+
+def test_a_ray_run_that_is_told_to_stop_is_queued_again_and_goes_on(tmp_path, shell, island):
+    out = tmp_path / "out"
+    (tmp_path / "ray.sh").write_text(script("sbatch", out, "--machines", "1", "--cpus", "2", "seed=1500"))
+    (tmp_path / "slurm" / "stop-1000-when-it-works").write_text(str(out / "staging"))
+    path = f"{tmp_path / 'bin'}:{island.environment['PATH']}"
+    ended = island.run(["sbatch", tmp_path / "ray.sh"], timeout=180, **{**shell, "PATH": path})
+    assert ended.returncode == 0, ended.stderr
+    log = (tmp_path / "slurm" / "log-1000").read_text()
+    assert json.loads((tmp_path / "slurm" / "codes-1000").read_text()) == [0], log
+    assert log.count("attempts/s") >= 2, log  # two commands, of which the first didn't reach the end
+    assert "24 of 24 slots" in log.rpartition("attempts/s")[0].rpartition("attempts/s")[2]
+    fill(tmp_path / "plain")
+    assert tree(out) == tree(tmp_path / "plain")

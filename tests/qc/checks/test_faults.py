@@ -8,11 +8,10 @@ import pytest
 from PIL import Image
 
 from manifests.quality import QUALITY_COLUMNS
-from qc.checks import CHECKS, QCRequest, with_limits
+from qc.checks import CHECKS, QCRequest, Scene, with_limits
 from qc.checks.identity_rank import IdentityRankCheck
 from qc.checks.outline import outline_step
 from qc.checks.seam import SeamCheck
-from qc.faces import Face
 from qc.judge import Judge, JudgeConfig, identity_rank
 from tests.qc.checks.bundled import judge, request, scene, verdict
 
@@ -165,12 +164,41 @@ def test_a_face_turned_against_the_request_is_misaligned(bundled, degrees):
     assert "alignment" in verdict(clean, request(clean, landmarks5_px=turned)).reasons
 
 
+PLAIN = np.full((128, 128, 3), 120, np.uint8)
+POINTS = np.array([[50, 55], [78, 55], [64, 70], [53, 84], [75, 84]], np.float32)
+
+
+def stepped(step: int, degrees: float, down_px: int = 0) -> np.ndarray:
+    ellipse = cv2.ellipse(np.zeros((128, 128), np.uint8), (64, 69 + down_px), (32, 44), degrees, 0, 360, 1, -1)
+    return (PLAIN + np.int16(step) * ellipse[..., None]).astype(np.uint8)
+
+
+def face_at(degrees: float, down_px: int = 0) -> np.ndarray:
+    matrix = cv2.getRotationMatrix2D((64, 69), -degrees, 1)
+    return (POINTS @ matrix[:, :2].T + matrix[:, 2] + (0, down_px)).astype(np.float32)
+
+
+def in_scene(kept: bool) -> Scene:
+    """A plain scene of which everything was made anew, or nothing."""
+    return Scene(image_rgb=PLAIN, face_mask=np.full((128, 128), int(not kept), np.uint8))
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(("turned", "face"), [(0, 0), (10, 10), (0, 10), (0, -10)])
 @pytest.mark.parametrize("step", [-30, 30])
-def test_a_step_around_a_face_is_a_seam(bundled, step):
-    clean = np.full((128, 128, 3), 120, np.uint8)
-    points = np.array([[50, 55], [78, 55], [64, 70], [53, 84], [75, 84]], np.float32)
-    faces = Face(landmarks5_px=points, bbox_px=np.array([40, 30, 88, 100], np.float32), score=1.0)
-    mask = cv2.ellipse(np.zeros((128, 128), np.uint8), (64, 69), (32, 44), 0, 0, 360, 1, -1)
-    stepped = (clean + np.int16(step) * mask[..., None]).astype(np.uint8)
-    assert outline_step(clean, faces) == 0
-    assert outline_step(stepped, faces) > SeamCheck().max_outline
+def test_a_step_around_a_face_is_a_seam_upright_or_turned_as_the_face(step, turned, face, kept):
+    assert outline_step(PLAIN, face_at(face), in_scene(kept)) == 0
+    assert outline_step(stepped(step, turned), face_at(face), in_scene(kept)) > 2 * SeamCheck().max_outline
+
+
+def test_a_step_that_leaves_the_picture_is_a_seam_by_what_is_inside():
+    assert outline_step(stepped(30, 0, down_px=26), face_at(0, down_px=26), in_scene(False)) > 2 * SeamCheck().max_outline
+
+
+def test_an_outline_that_the_scene_has_where_it_is_kept_is_no_seam():
+    outlined = stepped(30, 0)
+    assert outline_step(outlined, face_at(0), Scene(image_rgb=outlined, face_mask=np.zeros((128, 128), np.uint8))) == 0
+
+
+def test_a_face_far_outside_its_picture_has_no_outline():
+    assert outline_step(PLAIN, POINTS + 500, in_scene(False)) is None

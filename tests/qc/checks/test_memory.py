@@ -24,7 +24,7 @@ def scene():
 
 
 MEASURES = {
-    "outline": lambda image: outline_step(image, FACE),
+    "outline": lambda image: outline_step(image, FACE.landmarks5_px, scene()),
     "kept lightness": lambda image: lightness_shift(image, scene()),
     "kept detail": lambda image: detail_ratio(image, scene()),
     "kept difference": lambda image: coarse_difference(image, scene()),

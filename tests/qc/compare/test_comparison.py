@@ -93,7 +93,7 @@ def test_changed_limits_and_pictures_of_the_same_key_are_shown():
 def test_the_page_loads_nothing_and_runs_nothing():
     found = compare(with_line(0.8, label=HOSTILE), with_line(0.7, label=HOSTILE), names=(HOSTILE, "b"))
     page = render_comparison(found)
-    assert "<script" not in page and "default-src 'none'" in page
+    assert "<script" not in page and "default-src 'none'" in page and "unsafe" not in page and ' style="' not in page
     assert not re.findall(r'(?:src|href)="(?!data:image/)', page)
     assert "http" not in page.replace("http-equiv", "")
 
