@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from generator.autoencoder import Autoencoder
 from generator.conditions import ConditionEncoder
 from generator.denoiser import DenoiserInputs, SFSRDenoiser
+from generator.few_steps import FewSteps
 from generator.masks import alpha, composite, empty_background, hole, latent_mask
 from generator.sampler import SamplerConfig, Schedule, row_noise, sample
 from manifests.errors import InputError, WeightsError
@@ -33,7 +34,7 @@ class DiffSFSR:
     """
 
     def __init__(self, *, autoencoder: Autoencoder, conditions: ConditionEncoder, denoiser: SFSRDenoiser, schedule: Schedule,
-                 device: str = "cpu", dtype: Precision = "float32") -> None:  # fmt: skip
+                 few_steps: FewSteps | None = None, device: str = "cpu", dtype: Precision = "float32") -> None:  # fmt: skip
         _check_parts(autoencoder, conditions, denoiser)
         self.device = torch.device(device)
         self.dtype = PRECISIONS[dtype]
@@ -41,6 +42,8 @@ class DiffSFSR:
         self.conditions = conditions.to(self.device).eval()
         self.denoiser = _channels_last(denoiser.to(self.device).eval())
         self.schedule = schedule
+        self.few_steps = few_steps
+        self._distilled: SFSRDenoiser | None = None
 
     @property
     def size(self) -> int:
@@ -58,6 +61,7 @@ class DiffSFSR:
     def draw(self, conditions: ConditionBatch, seeds: NDArray[np.integer], sampler: SamplerConfig) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """What `generate` gives, and (N,) whether the network's numbers were finite; where they weren't, the hole is black."""
         self._check_inputs(conditions, seeds)
+        denoiser = self.denoiser_for(sampler)
         if not conditions.num_rows:
             return conditions.background_rgb.copy(), np.zeros(0, dtype=np.bool_)
         holes = np.stack([hole(mask) for mask in conditions.face_mask])
@@ -67,9 +71,26 @@ class DiffSFSR:
             noise = row_noise(seeds.tolist(), self.autoencoder.latent_shape).to(self.device)
             # subtle: the autoencoder stays outside, bfloat16 pictures would be off by a grey level here and there
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                latents = sample(self.denoiser, inputs, null_context, noise, sampler, self.schedule)
+                latents = sample(denoiser, inputs, null_context, noise, sampler, self.schedule)
             pictures, finite = self._decode(latents)
         return composite(pictures, conditions.background_rgb, np.stack([alpha(h) for h in holes])), finite
+
+    def denoiser_for(self, sampler: SamplerConfig) -> SFSRDenoiser:
+        """The denoiser that a sampler calls: the core's own, or for a distilled kind a copy with the few-step additions merged in, kept from then on.
+
+        Raises WeightsError where the core has no additions or they belong to another denoiser, ConfigError for another guidance than theirs.
+        """
+        if not sampler.method.distilled:
+            return self.denoiser
+        if self.few_steps is None:
+            raise WeightsError(
+                f'core: sampler kind "{sampler.kind}" needs few-step weights, and this core has none (few_steps.safetensors). '
+                'Train them with "facemint train few_steps", or use kind dpm++.'
+            )
+        self.few_steps.check_guidance(sampler.guidance)
+        if self._distilled is None:
+            self._distilled = _channels_last(self.few_steps.merged(self.denoiser).to(self.device).eval())
+        return self._distilled
 
     def inputs(self, conditions: ConditionBatch, holes: NDArray[np.uint8]) -> DenoiserInputs:
         """What the denoiser sees of the rows, given their holes (N, H, W): condition tokens, emptied background latents, mask."""

@@ -22,6 +22,7 @@ from generator.autoencoder import Autoencoder, KLAutoencoder
 from generator.conditions import ConditionConfig, ConditionEncoder
 from generator.denoiser import SFSRDenoiser, widen_conv_in
 from generator.diffsfsr import DiffSFSR, Precision
+from generator.few_steps import FILE_NAME, read_few_steps
 from generator.patch_autoencoder import PatchAutoencoder
 from generator.sampler import Schedule
 from manifests.errors import WeightsError
@@ -59,7 +60,7 @@ PRESETS: dict[str, CorePreset] = {
 
 
 def load_core(folder: Path, *, device: str = "cpu", dtype: Precision = "float32") -> DiffSFSR:
-    """Reads what save_core wrote: core.json, conditions.safetensors and the folders vae, unet and scheduler.
+    """Reads what save_core wrote: core.json, conditions.safetensors, the folders vae, unet and scheduler, and few_steps.safetensors where it is there.
 
     Weights are float32 in memory, whatever the files hold. Raises WeightsError when anything is missing, altered or of another kind.
     """
@@ -84,15 +85,18 @@ def load_core(folder: Path, *, device: str = "cpu", dtype: Precision = "float32"
     unet = _load_model(UNet2DConditionModel, folder / "unet")
     conditions = ConditionEncoder(config)
     _fill(conditions, _read_tensors(folder / "conditions.safetensors"), folder / "conditions.safetensors")
+    denoiser = _denoiser(unet, folder / "unet")
+    few_steps = read_few_steps(folder / FILE_NAME, denoiser) if (folder / FILE_NAME).is_file() else None
     return DiffSFSR(
-        autoencoder=autoencoder, conditions=conditions, denoiser=_denoiser(unet, folder / "unet"), schedule=read_schedule(folder), device=device, dtype=dtype
+        autoencoder=autoencoder, conditions=conditions, denoiser=denoiser, schedule=read_schedule(folder), few_steps=few_steps, device=device, dtype=dtype
     )
 
 
 def save_core(core: DiffSFSR, folder: Path, *, half: bool = True, licence: str = "Apache-2.0") -> None:
     """Writes a core folder; unet, scheduler and an AutoencoderKL are laid out as diffusers does. core.json comes last.
 
-    half  keep weights as float16; reading and writing again changes nothing more
+    half  keep weights as float16; reading and writing again changes nothing more. Few-step additions are float16 always, and belong
+          to the denoiser's numbers as they are in memory: those of a denoiser that float16 rounds are refused when they are used.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,6 +110,8 @@ def save_core(core: DiffSFSR, folder: Path, *, half: bool = True, licence: str =
         raise WeightsError(f"core: an autoencoder of class {type(core.autoencoder).__name__} can't be saved. Use PatchAutoencoder or KLAutoencoder.")
     _save_model(core.denoiser.unet, folder / "unet", half=half)
     _write_tensors(core.conditions.state_dict(), folder / "conditions.safetensors", half=half)
+    if core.few_steps is not None:
+        core.few_steps.save(folder / FILE_NAME)
     PNDMScheduler(**asdict(core.schedule), skip_prk_steps=True, steps_offset=1).save_config(folder / "scheduler")
     record = {"core": CORE_NAME, "autoencoder": kind, "size": core.size, "conditions": asdict(core.conditions.config), "licence": licence}
     temporary = folder / ".core.json.tmp"

@@ -1,10 +1,10 @@
-"""From noise to latents: the training schedule, three published samplers, classifier-free guidance and one noise source per row."""
+"""From noise to latents: the training schedule, four published samplers, classifier-free guidance and one noise source per row."""
 
 # B rows, C latent channels, h w latent cells, L tokens, D token width
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -16,15 +16,34 @@ from generator.denoiser import DenoiserInputs, SFSRDenoiser
 from generator.midpoint import epsilon_from_velocity
 from manifests.errors import ConfigError
 
-SamplerKind = Literal["pndm", "dpm++", "ddim"]
+SamplerKind = Literal["pndm", "dpm++", "ddim", "consistency"]
 PredictionType = Literal["epsilon", "v_prediction"]
 
-# Class and settings per sampler. PNDM as Stable Diffusion and DiffSFSR use it; the others start at the last timestep, where the
-# network was trained on almost pure noise, and end at clean latents.
-SCHEDULERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "pndm": (PNDMScheduler, {"skip_prk_steps": True, "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "leading"}),
-    "dpm++": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++", "solver_order": 2, "timestep_spacing": "trailing"}),
-    "ddim": (DDIMScheduler, {"clip_sample": False, "set_alpha_to_one": True, "timestep_spacing": "trailing"}),
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A sampler: the scheduler with its settings, and what it asks of its caller."""
+
+    scheduler: Any
+    settings: Mapping[str, Any]
+    fewest_steps: int = 1
+    most_steps: int = 1000
+    distilled: bool = False  # its denoiser has learned the jumps and the guidance (generator/few_steps.py), so a step is one conditional call
+
+
+DDIM = {"clip_sample": False, "set_alpha_to_one": True, "timestep_spacing": "trailing"}
+
+# PNDM as Stable Diffusion and DiffSFSR use it; the others start at the last timestep, where the network was trained on almost pure
+# noise, and end at clean latents. A consistency-distilled denoiser takes DDIM's steps, each from the top of a phase to its lower end.
+METHODS: dict[str, Method] = {
+    "pndm": Method(
+        scheduler=PNDMScheduler,
+        settings={"skip_prk_steps": True, "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "leading"},
+        fewest_steps=4,  # subtle: its multistep formula looks back over four predictions
+    ),
+    "dpm++": Method(scheduler=DPMSolverMultistepScheduler, settings={"algorithm_type": "dpmsolver++", "solver_order": 2, "timestep_spacing": "trailing"}),
+    "ddim": Method(scheduler=DDIMScheduler, settings=DDIM),
+    "consistency": Method(scheduler=DDIMScheduler, settings=DDIM, most_steps=8, distilled=True),
 }
 
 
@@ -34,16 +53,20 @@ class SamplerConfig:
 
     kind: SamplerKind
     steps: int  # denoiser calls; PNDM makes one more
-    guidance: float  # 1 means no guidance, and half the work
+    guidance: float  # 1 means no guidance, and half the work; a distilled kind has the one that its weights learned, at no further work
 
     def __post_init__(self) -> None:
-        if self.kind not in SCHEDULERS:
+        if self.kind not in METHODS:
             raise ConfigError(f'sampler: kind is "{self.kind}", expected one of {", ".join(get_args(SamplerKind))}.')
-        smallest = 4 if self.kind == "pndm" else 1  # subtle: PNDM's multistep formula looks back over four predictions
-        if not smallest <= self.steps <= 1000:
-            raise ConfigError(f"sampler: steps is {self.steps}, expected {smallest} to 1000 for {self.kind}.")
+        if not self.method.fewest_steps <= self.steps <= self.method.most_steps:
+            raise ConfigError(f"sampler: steps is {self.steps}, expected {self.method.fewest_steps} to {self.method.most_steps} for {self.kind}.")
         if not 0 <= self.guidance <= 20:
             raise ConfigError(f"sampler: guidance is {self.guidance}, expected 0 to 20; 1 means none, 2 to 4 is usual.")
+
+    @property
+    def method(self) -> Method:
+        """What the kind stands for."""
+        return METHODS[self.kind]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +85,8 @@ def make_scheduler(kind: SamplerKind, schedule: Schedule) -> Any:
 
     subtle: diffusers' PNDM extrapolates what it is given. Noise is what Liu et al. (2022) extrapolate; velocities drift.
     """
-    scheduler_class, settings = SCHEDULERS[kind]
-    return scheduler_class(**{**asdict(schedule), "prediction_type": "epsilon"}, **settings)
+    method = METHODS[kind]
+    return method.scheduler(**{**asdict(schedule), "prediction_type": "epsilon"}, **method.settings)
 
 
 def row_noise(seeds: Iterable[int], shape: tuple[int, ...]) -> Tensor:
@@ -97,15 +120,19 @@ def guided(denoiser: SFSRDenoiser, latents: Tensor, timestep: Tensor, inputs: De
 
 
 def sample(denoiser: SFSRDenoiser, inputs: DenoiserInputs, null_context: Tensor, noise: Tensor, config: SamplerConfig, schedule: Schedule) -> Tensor:
-    """Latents (B, C, h, w) of unit variance, from standard normal noise of the same shape."""
+    """Latents (B, C, h, w) of unit variance, from standard normal noise of the same shape.
+
+    denoiser  of a distilled kind the one with its few-step additions, which makes no null call
+    """
     if config.steps > schedule.num_train_timesteps:
         raise ConfigError(f"sampler: steps is {config.steps}, more than the {schedule.num_train_timesteps} timesteps that the denoiser was trained with.")
     scheduler = make_scheduler(config.kind, schedule)
     scheduler.set_timesteps(config.steps)
+    guidance = 1.0 if config.method.distilled else config.guidance
     latents = noise
     for step in scheduler.timesteps.tolist():
         timestep = torch.full((len(latents),), step, device=latents.device)
-        epsilon = guided(denoiser, latents, timestep, inputs, null_context, config.guidance)
+        epsilon = guided(denoiser, latents, timestep, inputs, null_context, guidance)
         if schedule.prediction_type == "v_prediction":
             epsilon = epsilon_from_velocity(epsilon, latents, scheduler.alphas_cumprod[step])
         latents = scheduler.step(epsilon, step, latents, return_dict=False)[0]

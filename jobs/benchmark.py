@@ -1,4 +1,4 @@
-"""The swap benchmark's pictures: quadruples with an exact answer, and what each method makes of them."""
+"""The swap benchmark's pictures: quadruples of the corpus, the three tasks that they pose, and what each method makes of them."""
 
 # N quadruples, H W pixels
 
@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -27,8 +28,10 @@ from qc.expression import ExpressionEncoder
 from qc.recognition import Recogniser
 
 OURS, UNCHANGED, PASTE, EXACT = "facemint", "unchanged background", "naive paste", "exact target"
-BATCH_SIZE = 8
-RUN_SEED = 0
+
+# DiffSFSR, section 4: swap all (SFSR), swap ID (face swapping, I_exp = I_bkg), swap EXP (reenactment, I_id = I_bkg).
+TaskName = Literal["swap-all", "swap-id", "swap-expression"]
+TASKS: tuple[TaskName, ...] = get_args(TaskName)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,22 +41,28 @@ class Quadruples:
     background: Corpus
     identity: Corpus
     expression: Corpus
-    target: Corpus
+    target: Corpus | None  # None: the corpus has no exact answer to this task
     face_mask: NDArray[np.uint8]  # (N, H, W), of the background's face, from the true label map and landmarks
     hole: NDArray[np.uint8]  # (N, H, W), pixels that a method may change
+    task: TaskName = "swap-all"
 
     def __len__(self) -> int:
-        return len(self.target)
+        return len(self.background)
+
+    @property
+    def other_person(self) -> Corpus:
+        """Pictures of whom the result must not look like: the background's person, or who shows the expression."""
+        return self.expression if self.task == "swap-expression" else self.background
 
     @property
     def requested_units(self) -> NDArray[np.float32]:
         """(N, 35) units that were asked for."""
-        return unit_labels(self.target)
+        return unit_labels(self.expression)
 
     @property
-    def own_units(self) -> NDArray[np.float32]:
-        """(N, 35) units of the background's own person."""
-        return unit_labels(self.background)
+    def other_units(self) -> NDArray[np.float32]:
+        """(N, 35) units that must not be kept: the background's, or those of the picture of the identity."""
+        return unit_labels(self.identity if self.task == "swap-id" else self.background)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +78,19 @@ def load_quadruples(shards: Sequence[Path], *, size: int, limit: int | None = No
     parts = read_counterparts(shards, size=size, limit=limit)
     background = parts["background"]
     masks = np.stack([face_mask(labels, points) for labels, points in zip(background.labels, background.landmarks68_px, strict=True)])
-    return Quadruples(**parts, face_mask=masks, hole=np.stack([hole(mask) for mask in masks]))
+    holes = np.stack([hole(mask) for mask in masks])
+    return Quadruples(
+        background=background, identity=parts["identity"], expression=parts["expression"], target=parts["target"], face_mask=masks, hole=holes
+    )
+
+
+def task_of(quadruples: Quadruples, task: TaskName) -> Quadruples:
+    """The quadruples of "swap-all" as another task: without an exact target, because the corpus renders those of "swap-all" only."""
+    if task == "swap-id":
+        return replace(quadruples, expression=quadruples.background, target=None, task=task)
+    if task == "swap-expression":
+        return replace(quadruples, identity=quadruples.background, target=None, task=task)
+    return quadruples
 
 
 def conditions_of(quadruples: Quadruples, encoders: Mapping[str, Recogniser], expression_encoder: ExpressionEncoder) -> ConditionBatch:
@@ -84,27 +105,32 @@ def conditions_of(quadruples: Quadruples, encoders: Mapping[str, Recogniser], ex
     )
 
 
-def swap_all(core: DiffSFSR, conditions: ConditionBatch, sampler: SamplerConfig, *, tick: Callable[[int], None]) -> tuple[NDArray[np.uint8], Speed]:
+def make_swaps(core: DiffSFSR, conditions: ConditionBatch, sampler: SamplerConfig, *, tick: Callable[[int], None], batch_size: int,
+               run_seed: int) -> tuple[NDArray[np.uint8], Speed]:  # fmt: skip
     """The core's pictures (N, H, W, 3) in batches of equal shape, and what one of them cost; `tick` hears of rows that are done."""
     count = conditions.num_rows
-    seeds = np.array([row_seed(RUN_SEED, row, 0) for row in range(count)], dtype=np.int64)
+    seeds = np.array([row_seed(run_seed, row, 0) for row in range(count)], dtype=np.int64)
     made, wall, cpu = [], 0.0, 0.0
-    for start in range(0, count, BATCH_SIZE):
-        rows = np.minimum(np.arange(start, start + BATCH_SIZE), count - 1)  # the last batch is padded with its last row
+    for start in range(0, count, batch_size):
+        rows = np.minimum(np.arange(start, start + batch_size), count - 1)  # the last batch is padded with its last row
         clock, process = time.perf_counter(), time.process_time()
         pictures = core.generate(_take(conditions, rows), seeds[rows], sampler)
         wall, cpu = wall + time.perf_counter() - clock, cpu + time.process_time() - process
         made.append(pictures[: count - start])
         tick(len(made[-1]))
-    return np.concatenate(made), Speed(seconds=wall / (len(made) * BATCH_SIZE), cpu_seconds=cpu / (len(made) * BATCH_SIZE))
+    return np.concatenate(made), Speed(seconds=wall / (len(made) * batch_size), cpu_seconds=cpu / (len(made) * batch_size))
 
 
 def naive_paste(quadruples: Quadruples) -> NDArray[np.uint8]:
-    """The identity picture moved, turned and scaled so that its five points meet the background's, cut by the background's face mask."""
+    """The identity picture moved, turned and scaled so that its five points meet the background's, cut by the background's face mask.
+
+    In "swap-expression" the identity is in the background already, and the picture that shows the expression is pasted.
+    """
+    lender = quadruples.expression if quadruples.task == "swap-expression" else quadruples.identity
     out = quadruples.background.images_rgb.copy()
     height, width = out.shape[1:3]
-    matrices = similarity_transform(quadruples.identity.landmarks5_px, quadruples.background.landmarks5_px)
-    for picture, source, matrix, mask in zip(out, quadruples.identity.images_rgb, matrices, quadruples.face_mask, strict=True):
+    matrices = similarity_transform(lender.landmarks5_px, quadruples.background.landmarks5_px)
+    for picture, source, matrix, mask in zip(out, lender.images_rgb, matrices, quadruples.face_mask, strict=True):
         shifted = matrix.copy()
         shifted[:, 2] += matrix[:, :2].sum(axis=1) / 2 - 0.5  # subtle: OpenCV puts pixel centres at whole numbers
         moved = cv2.warpAffine(source, shifted, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -113,13 +139,9 @@ def naive_paste(quadruples: Quadruples) -> NDArray[np.uint8]:
 
 
 def all_methods(quadruples: Quadruples, ours: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-    """Pictures (N, H, W, 3) of every method that is compared."""
-    return {
-        OURS: ours,
-        UNCHANGED: quadruples.background.images_rgb,
-        PASTE: naive_paste(quadruples),
-        EXACT: quadruples.target.images_rgb,
-    }
+    """Pictures (N, H, W, 3) of every method that is compared; the exact target where there is one."""
+    methods = {OURS: ours, UNCHANGED: quadruples.background.images_rgb, PASTE: naive_paste(quadruples)}
+    return methods if quadruples.target is None else {**methods, EXACT: quadruples.target.images_rgb}
 
 
 def _take(conditions: ConditionBatch, rows: NDArray[np.integer]) -> ConditionBatch:

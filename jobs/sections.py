@@ -88,9 +88,9 @@ class SplitSection:
 class SamplerSection:
     """The diffusion sampler."""
 
-    kind: Literal["dpm++", "pndm", "ddim"] = "dpm++"
+    kind: Literal["dpm++", "pndm", "ddim", "consistency"] = "dpm++"  # consistency: 1 to 8 steps, 4 are meant; the core needs few-step weights
     steps: int = 12
-    guidance: float = 3.0  # 1 means no guidance
+    guidance: float = 3.0  # 1 means no guidance; of kind consistency the one that the few-step weights were distilled at
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,6 +65,7 @@ class GenerateAndJudgeSpec:
         torch.set_num_threads(config.threads)
         core = load_core(core_folder(config.models), device=config.device, dtype=config.models.dtype)
         sampler = SamplerConfig(kind=config.sampler.kind, steps=config.sampler.steps, guidance=config.sampler.guidance)
+        core.denoiser_for(sampler)  # a kind that this core has no weights for is said now, not by every attempt
         return Generate(tables, core, sampler, encoders=tuple(core.conditions.config.identity_dims), batch_size=config.batch_size)
 
     def _open_judge(self, tables: ConditionTables) -> JudgeAndLabel:

@@ -30,6 +30,7 @@ TITLES = {
     "face_detector": "Face detector",
     "autoencoder": "Patch autoencoder",
     "sfsr": "DiffSFSR denoiser",
+    "few_steps": "Few-step weights of the denoiser (low-rank additions)",
     "banks": "Banks: scenes, expression references, identity prior, thresholds",
 }
 PURPOSE = {
@@ -44,6 +45,7 @@ PURPOSE = {
     "face_detector": "Finds faces and five points in pictures of any size.",
     "autoencoder": "Turns portraits of 128 pixels into 16 x 16 latents of 16 channels and back.",
     "sfsr": "Makes the face inside the hole of a background, given identity and expression embeddings.",
+    "few_steps": "Lets the denoiser make the face in four calls, without a null call: sampler kind consistency.",
     "banks": "Backgrounds, references of expressions, new people, and thresholds of the identity recognisers, each with its own conditions.",
 }
 

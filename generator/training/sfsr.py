@@ -97,8 +97,7 @@ class SFSRTask:
         predicted = self.network.denoiser(noisy, timestep, inputs)
         snr = a / (1 - a)
         weight = snr.clamp(max=self.config.snr_cap) / (snr + 1)
-        area = self.config.outside_weight + (1 - self.config.outside_weight) * (inputs.mask > 0.02).float()
-        squared = (predicted.float() - velocity) ** 2 * area * self.channel_weight
+        squared = (predicted.float() - velocity) ** 2 * self.cell_weight(inputs.mask) * self.channel_weight
         # subtle: divided by the mean weight of the schedule, so that the perceptual terms keep the paper's proportions
         denoising = (squared * weight).mean() / 0.3
         figures = {"denoising": float(denoising.detach())}
@@ -108,6 +107,10 @@ class SFSRTask:
         chosen = DenoiserInputs(context=inputs.context[few], background_latents=inputs.background_latents[few], mask=inputs.mask[few])
         terms = self.perceptual(self.network.denoiser, chosen, noisy[few], timestep[few], predicted[few], batch.perceptual_rows(few), self.alphas, draw)
         return denoising + torch.stack(list(terms.values())).sum(), {**figures, **{name: float(term.detach()) for name, term in terms.items()}}
+
+    def cell_weight(self, mask: Tensor) -> Tensor:
+        """Weight of each latent cell in a loss, (B, 1, h, w): 1 where something of it is to be filled."""
+        return self.config.outside_weight + (1 - self.config.outside_weight) * (mask > 0.02).float()
 
     def batch(self, rows: NDArray[np.integer], draw: np.random.Generator) -> Batch:
         """Latents and conditions of corpus rows, half of them mirrored (picture, background and lenders alike)."""

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 
 from generator.patch_autoencoder import PatchAutoencoder
-from generator.training import detector, estimator, expression, identity, parser, sfsr_parts
+from generator.training import detector, estimator, expression, few_steps_parts, identity, parser, sfsr_parts
 from generator.training.autoencoder import AutoencoderTask, patch_moments
 from generator.training.corpus import Corpus
 from generator.training.counterparts import load_counterparts
@@ -162,5 +162,9 @@ TRAINABLES: dict[str, Trainable] = {
     "sfsr": Trainable(
         file="core/core.json", build=_build_sfsr, steps=4450,
         loop=sfsr_parts.loop_config, finish=lambda task, config, corpus, place: sfsr_parts.export(place.work, place.bundled),
+    ),
+    "few_steps": Trainable(
+        file="core/few_steps.safetensors", build=lambda corpus, place, options: few_steps_parts.build(corpus, place.work, place.bundled), steps=3000,
+        loop=few_steps_parts.loop_config, finish=lambda task, config, corpus, place: few_steps_parts.export(task, corpus, place.work, place.bundled),  # type: ignore[arg-type]
     ),
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobs.commands import cluster, judged, marks, models, outputs, repair, runs
+from jobs.commands import cluster, judged, marks, models, outputs, repair, runs, sheets
 
 COMMANDS: tuple[click.Command, ...] = (
     runs.show,
@@ -25,4 +25,6 @@ COMMANDS: tuple[click.Command, ...] = (
     models.swap,
     models.train,
     models.evaluate,
+    models.people,
+    sheets.sheet,
 )

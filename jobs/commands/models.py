@@ -1,4 +1,4 @@
-"""Commands around the model: weights, swap, train, evaluate."""
+"""Commands around the model: weights, swap, train, evaluate, people."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from jobs.commands.words import overrides
 
+TASK_CHOICES = ("all", "swap-all", "swap-id", "swap-expression")
 
 @click.group()
 def weights() -> None:
@@ -68,13 +69,38 @@ def train(what: str, corpus: Path, work: Path | None, overrides: tuple[str, ...]
 
 @click.command()
 @click.option("--data", required=True, multiple=True, type=click.Path(path_type=Path), help="Benchmark tar; may be given several times.")
-@click.argument("more", nargs=-1, type=click.Path(path_type=Path), metavar="[TAR]...")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the table and its pictures.")
+@click.argument("more", nargs=-1, metavar="[TAR]... [KEY=VALUE]...")
+@click.option("--task", type=click.Choice(TASK_CHOICES), default="all", show_default=True, help="What is swapped; all: each of the three in turn.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the tables and their pictures.")
 @click.option("--core", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Core folder; the bundled one if left out.")
 @click.option("--pack", type=click.Path(exists=True, file_okay=False, path_type=Path), help="insightface pack that judges too.")
 @click.option("--limit", type=click.IntRange(min=1), help="Quadruples to use; all if left out.")
-def evaluate(data: tuple[Path, ...], more: tuple[Path, ...], out: Path | None, core: Path | None, pack: Path | None, limit: int | None) -> None:
-    """Writes the benchmark table of a core on swap quadruples, beside no-op, naive paste and the exact target."""
+def evaluate(
+    data: tuple[Path, ...], more: tuple[str, ...], task: str, out: Path | None, core: Path | None, pack: Path | None, limit: int | None
+) -> None:
+    """Writes the benchmark tables of a core on swap quadruples, beside no-op, naive paste and the exact target; keys such as sampler.steps=4."""
+    words = [word for word in more if "=" in word and not Path(word).is_file()]
+    from jobs.figure_config import figure_config
+
+    config = figure_config([*words, *([f"models.core={core}"] if core else [])])
+    from jobs.benchmark import TASKS
     from jobs.evaluation import run_evaluation
 
-    run_evaluation([*data, *more], out, core, pack=pack, limit=limit)
+    tasks = tuple(name for name in TASKS if task in (name, "all"))
+    run_evaluation([*data, *(Path(word) for word in more if word not in words)], out, config, tasks=tasks, pack=pack, limit=limit)
+
+
+@click.command()
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for people.json, people.md and people.png.")
+@click.option("--count", type=click.IntRange(min=2), default=200, show_default=True, help="People to sample.")
+@click.option("--expressions", type=click.IntRange(min=2), default=5, show_default=True, help="Pictures of each, with as many expressions.")
+@click.option("--pack", type=click.Path(exists=True, file_okay=False, path_type=Path), help="insightface pack whose detector and recogniser look too.")
+@overrides
+def people(out: Path, count: int, expressions: int, pack: Path | None, overrides: tuple[str, ...]) -> None:
+    """Writes whether sampled people are distinct from each other and from all training people, measured on the faces made of them."""
+    from jobs.figure_config import figure_config
+
+    config = figure_config(overrides)
+    from jobs.new_people_run import run_people
+
+    run_people(config, out, num_people=count, num_expressions=expressions, pack=pack)

@@ -68,7 +68,7 @@ def test_pndm_50_visits_the_timesteps_of_the_published_pipeline():
     assert scheduler.timesteps[-1] == 1
 
 
-@pytest.mark.parametrize("kind", ["dpm++", "ddim"])
+@pytest.mark.parametrize("kind", ["dpm++", "ddim", "consistency"])
 def test_the_other_samplers_start_at_the_noisiest_timestep(kind):
     scheduler = make_scheduler(kind, EPSILON)
     scheduler.set_timesteps(10)
@@ -114,12 +114,20 @@ def test_a_step_is_one_call(guidance, rows_per_call):
     assert denoiser.calls == [rows_per_call] * 3
 
 
+def test_a_step_of_a_distilled_kind_is_one_conditional_call_whatever_the_guidance():
+    denoiser = PointDenoiser(torch.zeros(4, 8, 8), EPSILON)
+    nan = torch.full((2, 3, 16), torch.nan)
+    sample(denoiser, inputs(2), nan, row_noise([1, 2], (4, 8, 8)), SamplerConfig(kind="consistency", steps=4, guidance=3.0), EPSILON)
+    assert denoiser.calls == [2] * 4
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"kind": "euler"}, 'kind is "euler", expected one of pndm, dpm++, ddim'),
+        ({"kind": "euler"}, 'kind is "euler", expected one of pndm, dpm++, ddim, consistency'),
         ({"steps": 0}, "steps is 0, expected 1 to 1000"),
         ({"kind": "pndm", "steps": 3}, "expected 4 to 1000 for pndm"),
+        ({"kind": "consistency", "steps": 9}, "steps is 9, expected 1 to 8 for consistency"),
         ({"guidance": -1.0}, "guidance is -1.0, expected 0 to 20"),
         ({"guidance": float("nan")}, "guidance is nan"),
     ],
