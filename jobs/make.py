@@ -202,15 +202,15 @@ class _Run:
         name = self._shard_of(pair[0]).name
         if name not in self._logged:
             content = self._log.read(name)
-            answers = {(staged.answer.slot, staged.answer.attempt): staged for staged in content.answers}
+            answers = {(staged.slot, staged.attempt): staged for staged in content.answers}
             self._logged[name] = {**answers, **{(failure.slot, failure.attempt): failure for failure in content.quarantined}}
         return self._logged[name].pop(pair, None)
 
     def _replay_one(self, staged: Staged) -> None:
         filled = self._scheduler.num_filled
         if self._give_verdict(staged):
-            row, answer = self._row(staged.answer.slot), staged.answer
-            self._progress.answered(slot=row.slot, attempt=answer.attempt, cell=row.cell, expression=row.expression, accepted=answer.verdict.accepted)
+            row = self._row(staged.slot)
+            self._progress.answered(slot=row.slot, attempt=staged.attempt, cell=row.cell, expression=row.expression, accepted=staged.accepted)
         self._replayed += self._scheduler.num_filled - filled
 
     def _take_in(self, answers: Sequence[Staged]) -> None:
@@ -220,13 +220,12 @@ class _Run:
 
     def _give_verdict(self, staged: Staged) -> bool:
         """Whether the slot was open."""
-        answer = staged.answer
-        is_open = self._scheduler.is_open(answer.slot)
+        is_open = self._scheduler.is_open(staged.slot)
         if is_open:
-            name = self._shard_of(answer.slot).name
+            name = self._shard_of(staged.slot).name
             self._answers[name].append(staged)
-            self._staged_bytes[name] += staged.image_bytes + staged.label_map_bytes
-            self._scheduler.answer(answer.slot, answer.attempt, accepted=answer.verdict.accepted)
+            self._staged_bytes[name] += staged.num_bytes
+            self._scheduler.answer(staged.slot, staged.attempt, accepted=staged.accepted)
         return is_open
 
     def _after_verdicts(self) -> None:
@@ -266,7 +265,7 @@ class _Run:
         """Has a shard written; attempts that were made in case others failed are left out, so that its files don't depend on who was idle when."""
         name = outcome.plan.name
         answers, set_aside = self._answers.pop(name, []), self._set_aside.pop(name, [])
-        self._speculative += sum(not outcome.counts(staged.answer.slot, staged.answer.attempt) for staged in answers)
+        self._speculative += sum(not outcome.counts(staged.slot, staged.attempt) for staged in answers)
         decisive = [failure for failure in set_aside if failure.slot in outcome.quarantined and failure.attempt == outcome.tried[failure.slot]]
         for failure in decisive:
             self._write_quarantined(failure)

@@ -83,10 +83,10 @@ class ShardRewriter:
 
     def _commit(self, shard: ShardPlan, rows: Sequence[ManifestRow]) -> None:
         name = shard.name
-        staged = sorted(self._log.read(name).answers, key=lambda each: (each.answer.slot, each.answer.attempt))
+        staged = sorted(self._log.read(name).answers, key=lambda each: (each.slot, each.attempt))
         left_open = LeftOpen.read(self._folder, name)
-        outcome = outcome_again(shard, verdicts_by_slot((each.answer.slot, each.answer.attempt, each.answer.verdict.accepted) for each in staged), left_open)
-        self._keep_spare(name, [each for each in staged if not outcome.counts(each.answer.slot, each.answer.attempt)])
+        outcome = outcome_again(shard, verdicts_by_slot((each.slot, each.attempt, each.accepted) for each in staged), left_open)
+        self._keep_spare(name, [each for each in staged if not outcome.counts(each.slot, each.attempt)])
         failures = [left_open.quarantined[slot] for slot in outcome.quarantined]
         self._write_quarantine(rows, left_open, {failure.slot for failure in failures})
         for place in ("data", "rejected"):  # a shard may have none of them now

@@ -76,26 +76,26 @@ def commit_shard(folder: Location, outcome: ShardOutcome, rows: Sequence[Manifes
     """
     name = outcome.plan.name
     row_of = {row.slot: row for row in rows}
-    counted = (staged for staged in answers if outcome.counts(staged.answer.slot, staged.answer.attempt))
-    ordered = sorted(counted, key=lambda staged: (staged.answer.slot, staged.answer.attempt))
-    accepted = [staged for staged in ordered if staged.answer.verdict.accepted]
-    rejected = [staged for staged in ordered if not staged.answer.verdict.accepted]
+    counted = (staged for staged in answers if outcome.counts(staged.slot, staged.attempt))
+    ordered = sorted(counted, key=lambda staged: (staged.slot, staged.attempt))
+    accepted = [staged for staged in ordered if staged.accepted]
+    rejected = [staged for staged in ordered if not staged.accepted]
     failures = {failure.slot: failure for failure in set_aside}
     shared = _shared(provenance)
     files: dict[str, dict[str, Any]] = {}
     for place, chosen in (("data", accepted), ("rejected", rejected)):
         if not chosen:
             continue  # an empty tar can't be read as a data set
-        labels = [_label(staged, row_of[staged.answer.slot], shared, words, rejected=place == "rejected") for staged in chosen]
+        labels = [_label(staged, row_of[staged.slot], shared, words, rejected=place == "rejected") for staged in chosen]
         table = label_table(labels)
         measured = place == "data" and provenance.faces_required
         samples = list(zip(chosen, [(label["sample_id"], json_label(label, measured=measured)) for label in labels], strict=True))
         files[f"{place}/{name}.tar"] = patiently(partial(_write_tar, folder / place / f"{name}.tar", samples, provenance.image_format, pictures))
         _write_table(folder, f"{place}/{name}.parquet", table, files)
-    _write_table(folder, f"attempts/{name}.parquet", attempts_table([_attempt_record(staged.answer, row_of[staged.answer.slot]) for staged in ordered]), files)
+    _write_table(folder, f"attempts/{name}.parquet", attempts_table([_attempt_record(staged.answer, row_of[staged.slot]) for staged in ordered]), files)
     answers_of: dict[int, list[Answer]] = {row.slot: [] for row in rows}
     for staged in ordered:
-        answers_of[staged.answer.slot].append(staged.answer)
+        answers_of[staged.slot].append(staged.answer)
     slots = [_slot(row, outcome, answers_of[row.slot], failures.get(row.slot)) for row in rows]
     _write_table(folder, f"slots/{name}.parquet", pa.Table.from_pylist(slots, schema=SLOT_SCHEMA), files)
     marker = {
@@ -204,7 +204,7 @@ def _label(staged: Staged, row: ManifestRow, shared: Mapping[str, Any], words: M
     answer = staged.answer
     its_own = {
         "sample_id": rejected_id(answer.slot, answer.attempt) if rejected else sample_id(answer.slot),
-        "file_sha256": staged.file_sha256,
+        "file_sha256": staged.logged.file_sha256,
         "pixel_sha256": answer.pixel_sha256,
         "width": answer.width,
         "height": answer.height,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from jobs.files import cannot_write
 from jobs.locations import Location, found
 from jobs.object_store import ObjectPath
 from jobs.staging_files import LogFile, LogSegments
-from jobs.staging_records import Record, pack_numbers, pack_record, parse_texts, unpack_numbers
+from jobs.staging_records import ACCEPTED, REJECTED, SET_ASIDE, pack_numbers, pack_record, unpack_numbers
 from manifests.verdicts import QCVerdict
 
 SYNC_APPENDS = 8  # appends after which what was appended must survive a power cut
@@ -25,15 +27,36 @@ _AS_THEY_ARE = tuple(item.name for item in fields(Answer) if item.name not in ("
 
 
 @dataclass(frozen=True, kw_only=True)
-class Staged:
-    """An answer whose pictures are in the log."""
+class Logged:
+    """An answer as the log has it."""
 
     answer: Answer  # with empty image and label_map
-    shard: str
-    offset: int  # of the image in the shard's log; the label map follows it
     image_bytes: int
     label_map_bytes: int
     file_sha256: str  # of the image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """An answer whose pictures are in the log; one that an earlier command logged is parsed when more than its verdict is asked for."""
+
+    slot: int
+    attempt: int
+    accepted: bool
+    shard: str
+    offset: int  # of the image in the shard's log; the label map follows it
+    num_bytes: int  # of both
+    parse: Callable[[], Logged] = field(repr=False, compare=False)
+
+    @cached_property
+    def logged(self) -> Logged:
+        """All of it but the pictures."""
+        return self.parse()
+
+    @property
+    def answer(self) -> Answer:
+        """The answer with empty image and label_map."""
+        return self.logged.answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,25 +101,34 @@ class StagingLog:
         end = log.end
         for answer in answers:
             value, numbers = _value(answer)
-            head = pack_record(value, answer.image, answer.label_map, numbers)
-            parts += [head, answer.image, answer.label_map, numbers]
+            key = {"slot": answer.slot, "attempt": answer.attempt, "kind": ACCEPTED if answer.verdict.accepted else REJECTED}
+            head = pack_record(value, answer.image, answer.label_map, **key, numbers=numbers)
+            parts += [head, answer.image, answer.label_map]
+            num_bytes = len(answer.image) + len(answer.label_map)
+            logged = Logged(
+                answer=replace(answer, image=b"", label_map=b""),
+                image_bytes=len(answer.image),
+                label_map_bytes=len(answer.label_map),
+                file_sha256=value["sha256"],
+            )
             staged.append(
                 Staged(
-                    answer=replace(answer, image=b"", label_map=b""),
+                    slot=answer.slot,
+                    attempt=answer.attempt,
+                    accepted=answer.verdict.accepted,
                     shard=shard,
                     offset=end + len(head),
-                    image_bytes=len(answer.image),
-                    label_map_bytes=len(answer.label_map),
-                    file_sha256=value["sha256"],
+                    num_bytes=num_bytes,
+                    parse=lambda logged=logged: logged,  # type: ignore[misc]
                 )
             )
-            end += len(head) + len(answer.image) + len(answer.label_map) + len(numbers)
+            end += len(head) + num_bytes
         self._add(log, parts)
         return staged
 
     def append_failure(self, shard: str, failure: Quarantined) -> None:
         """Adds that a slot was set aside."""
-        self._add(self._log(shard), [pack_record({"quarantined": vars(failure)})])
+        self._add(self._log(shard), [pack_record(vars(failure), slot=failure.slot, attempt=failure.attempt, kind=SET_ASIDE)])
 
     def read(self, shard: str) -> StagedShard:
         """What an earlier command logged for a shard; pictures are checked but not loaded."""
@@ -107,18 +139,30 @@ class StagingLog:
         log = self._log(shard)
         names: dict[str, tuple[str, ...]] = {}
         with _uncollected(), log.content() as content:
-            records = log.records(content)
-            for record, value in zip(records, parse_texts(content, records), strict=True):
-                if "quarantined" in value:
-                    quarantined.append(Quarantined(**value["quarantined"]))
-                else:
-                    answers.append(_staged(shard, value, record, content, names))
+            for record in log.records(content):
+                text = bytes(content[record.text_start : record.blob_start])
+                numbers_start = record.numbers_start - record.text_start
+                if record.kind == SET_ASIDE:
+                    quarantined.append(Quarantined(**json.loads(text)))
+                    continue
+                answers.append(
+                    Staged(
+                        slot=record.slot,
+                        attempt=record.attempt,
+                        accepted=record.kind == ACCEPTED,
+                        shard=shard,
+                        offset=record.blob_start,
+                        num_bytes=record.end - record.blob_start,
+                        parse=partial(_parse, text, numbers_start, names),
+                    )
+                )
         return StagedShard(answers=answers, quarantined=quarantined)
 
     def pictures(self, staged: Staged) -> tuple[bytes, bytes]:
         """Image and label map of an answer, read from the log."""
-        content = self._log(staged.shard).read(staged.offset, staged.image_bytes + staged.label_map_bytes)
-        return content[: staged.image_bytes], content[staged.image_bytes :]
+        content = self._log(staged.shard).read(staged.offset, staged.num_bytes)
+        image_bytes = staged.logged.image_bytes
+        return content[:image_bytes], content[image_bytes:]
 
     def sync(self) -> None:
         """Makes everything that was appended survive a power cut; in an object store, uploads it."""
@@ -218,18 +262,15 @@ def _value(answer: Answer) -> tuple[dict[str, Any], bytes]:
     return value, numbers
 
 
-def _staged(shard: str, value: dict[str, Any], record: Record, content: memoryview, names: dict[str, tuple[str, ...]]) -> Staged:
-    """The answer of a record, without its pictures."""
-    image_bytes, label_map_bytes = value["image_bytes"], value["label_map_bytes"]
-    numbers = content[record.blob_start + image_bytes + label_map_bytes : record.end]
-    measurements, labels = unpack_numbers(value["numbers"], numbers, names)
+def _parse(content: bytes, numbers_start: int, names: dict[str, tuple[str, ...]]) -> Logged:
+    """The answer of a record's text and numbers, without its pictures; `names` keeps each distinct list of names once."""
+    value = json.loads(content[:numbers_start])
+    measurements, labels = unpack_numbers(value["numbers"], content[numbers_start:], names)
     labels |= {name: tuple(item) if isinstance(item, list) else item for name, item in value["labels"].items()}
     verdict = QCVerdict(accepted=value["accepted"], reasons=tuple(value["reasons"]), measurements=measurements | value["measurements"])
-    return Staged(
+    return Logged(
         answer=Answer(**value["answer"], image=b"", label_map=b"", labels=labels, verdict=verdict),
-        shard=shard,
-        offset=record.blob_start,
-        image_bytes=image_bytes,
-        label_map_bytes=label_map_bytes,
+        image_bytes=value["image_bytes"],
+        label_map_bytes=value["label_map_bytes"],
         file_sha256=value["sha256"],
     )

@@ -1,38 +1,44 @@
-"""Records of a staging log: a header with lengths and a CRC, a JSON text, and blobs, one of which may be numbers."""
+"""Records of a staging log: a header with lengths and a CRC, a key that tells what it is about, a JSON text, numbers, and blobs."""
 
 from __future__ import annotations
 
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-# A record is this header (magic, length of the text, length of the blobs, CRC-32 of both), the text, and the blobs one after the other.
+# A record is this header (magic, length of the text, length of what follows it, CRC-32 of all after the header), the key (slot, attempt, kind, length of
+# the numbers), the text, the numbers, and the blobs one after the other. Who goes on with a run reads headers and keys only; texts are for a commit.
 HEADER = struct.Struct("<4sIII")
-MAGIC = b"FMS2"
+KEY = struct.Struct("<qiII")
+MAGIC = b"FMS3"
 NUMBER = struct.Struct("<d")
-PARSED_AT_ONCE = 512  # texts; one parser call shares the names of their keys, which are most of what a log would take in memory
+REJECTED, ACCEPTED, SET_ASIDE = range(3)  # kinds
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Record(NamedTuple):
-    """Where a record's parts are in a log."""
+    """What a record is about, and where its parts are in a log."""
 
+    slot: int
+    attempt: int
+    kind: int
     text_start: int
+    numbers_start: int
     blob_start: int
     end: int
 
 
-def pack_record(value: dict[str, Any], *blobs: bytes) -> bytes:
-    """Header and text of a record; the blobs are to follow it."""
+def pack_record(value: dict[str, Any], *blobs: bytes, slot: int, attempt: int, kind: int, numbers: bytes = b"") -> bytes:
+    """A record up to its numbers; the blobs are to follow it."""
     text = _encode(value).encode()
-    checksum = zlib.crc32(text)
+    body = KEY.pack(slot, attempt, kind, len(numbers)) + text + numbers
+    checksum = zlib.crc32(body)
     for blob in blobs:
         checksum = zlib.crc32(blob, checksum)
-    return HEADER.pack(MAGIC, len(text), sum(len(blob) for blob in blobs), checksum) + text
+    return HEADER.pack(MAGIC, len(text), len(numbers) + sum(len(blob) for blob in blobs), checksum) + body
 
 
 def pack_numbers(*tables: Mapping[str, Any]) -> tuple[list[str], bytes]:
@@ -42,7 +48,7 @@ def pack_numbers(*tables: Mapping[str, Any]) -> tuple[list[str], bytes]:
     return names, struct.pack(f"<{len(values)}d", *values)
 
 
-def unpack_numbers(names: Sequence[str], blob: memoryview, known: dict[str, tuple[str, ...]]) -> list[dict[str, float]]:
+def unpack_numbers(names: Sequence[str], blob: bytes, known: dict[str, tuple[str, ...]]) -> list[dict[str, float]]:
     """The tables that `pack_numbers` packed; `known` keeps each distinct list of names once."""
     values = struct.unpack(f"<{len(blob) // NUMBER.size}d", blob)
     tables = []
@@ -60,19 +66,15 @@ def whole_records(content: memoryview) -> tuple[list[Record], int]:
     """Records from the start that are as they were written, and where the last of them ends."""
     records: list[Record] = []
     place = 0
-    while place + HEADER.size <= len(content):
-        magic, text_length, blob_length, checksum = HEADER.unpack_from(content, place)
-        text_start = place + HEADER.size
-        end = text_start + text_length + blob_length
-        if magic != MAGIC or end > len(content) or zlib.crc32(content[text_start:end]) != checksum:
+    while place + HEADER.size + KEY.size <= len(content):
+        magic, text_length, rest_length, checksum = HEADER.unpack_from(content, place)
+        key_start = place + HEADER.size
+        text_start = key_start + KEY.size
+        end = text_start + text_length + rest_length
+        if magic != MAGIC or end > len(content) or zlib.crc32(content[key_start:end]) != checksum:
             break
-        records.append(Record(text_start, text_start + text_length, end))
+        slot, attempt, kind, numbers_length = KEY.unpack_from(content, key_start)
+        numbers_start = text_start + text_length
+        records.append(Record(slot, attempt, kind, text_start, numbers_start, numbers_start + numbers_length, end))
         place = end
     return records, place
-
-
-def parse_texts(content: memoryview, records: Sequence[Record]) -> Iterator[dict[str, Any]]:
-    """The values of the records' texts."""
-    left = iter(records)
-    while some := list(islice(left, PARSED_AT_ONCE)):
-        yield from json.loads(b"[" + b",".join(content[record.text_start : record.blob_start] for record in some) + b"]")

@@ -122,9 +122,14 @@ def badge(status: object) -> str:
 def value_and_limit(value: object, limit: object, unit: object) -> tuple[str, str]:
     """Both as `value_text` has them, with more digits where they would look alike and aren't."""
     texts = value_text(value, unit), value_text(limit, unit)
-    if texts[0] != texts[1] or not isinstance(value, int | float) or not isinstance(limit, int | float) or value == limit:
+    if not isinstance(value, int | float) or not isinstance(limit, int | float) or value == limit or _figure(texts[0]) != _figure(texts[1]):
         return texts
     return told_apart(value, limit, lambda number, digits: percent(number, digits) if unit == "share" else f"{number:.{digits + 3}g}")
+
+
+def _figure(text: str) -> float:
+    """The number that a reader reads."""
+    return float(re.sub(r"[^0-9.eE+-]", "", text))
 
 
 def value_text(value: object, unit: object = "") -> str:

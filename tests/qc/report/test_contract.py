@@ -32,6 +32,7 @@ def test_texts_that_differ_are_in_the_order_of_the_values(value, limit):
     ("value", "limit", "unit", "texts"),
     [
         (0.0502, 0.05, "share", ("5.02\u00a0%", "5.00\u00a0%")),
+        (0.9995, 1.0, "share", ("99.95\u00a0%", "100.00\u00a0%")),
         (0.031, 0.05, "share", ("3.1\u00a0%", "5\u00a0%")),
         (0.05, 0.05, "share", ("5\u00a0%", "5\u00a0%")),
         (None, 0.05, "share", ("not measured", "5\u00a0%")),
