@@ -16,6 +16,7 @@ from qc.checks.outline import outline_step
 from qc.iso.light import scharr_length
 
 GROWN = 5 / 128  # of the height, by which a mask is grown before its edge is looked at: the model blends within four pixels of 128
+OWN_WEIGHT = 1.5  # of the step that the scene's own person has: other light or colours change it with all the rest
 SMOOTH = 0.5  # share of the edge, where the scene is smoothest, that is looked at
 
 
@@ -38,7 +39,7 @@ class SeamCheck:
         if scene is None or scene.image_rgb.shape != image_rgb.shape:
             return {}  # a portrait that nothing was set into has no seam
         step = None if context.face is None else outline_step(image_rgb, context.face.landmarks5_px, scene)
-        outline = {} if step is None else {"face_outline": step - _own_outline(scene, context.request.landmarks5_px)}
+        outline = {} if step is None else {"face_outline": step - OWN_WEIGHT * _own_outline(scene, context.request.landmarks5_px)}
         edge, before = scene.once("edge", lambda: _edge(scene))
         return outline if before is None else {**outline, "n_seam": float(_gradient(image_rgb)[edge].mean()) - before}
 
