@@ -21,6 +21,7 @@ from jobs.files import write_json
 from qc.calibration import CALIBRATION_FILE, calibrate_corpus, write_calibrations
 from qc.dataset.hashes import phash64, phash256
 from qc.recognition import Recogniser
+from qc.report.gallery_tiles import check_tiles
 
 SCENE_SHARDS = "scenes-*.tar"
 
@@ -64,7 +65,14 @@ def build_gallery(corpus: Corpus, place: Place) -> int:
     embeddings = {name: np.concatenate([part[name][0] for part in parts]) for name in JUDGE_FILES}
     phashes = np.array([phash64(corpus.images_rgb[row]) for row in order], dtype=np.uint64)
     fine = [phash256(corpus.images_rgb[row]) for row in order]
-    return write_gallery(corpus.rows(order), embeddings, phashes, fine, place.bundled / "banks" / "gallery.parquet")
+    return write_gallery(corpus.rows(order), embeddings, phashes, fine, place.bundled / "banks" / "gallery.parquet", tiles=_tiles(place))
+
+
+def _tiles(place: Place) -> dict[int, bytes] | None:
+    """Small pictures of people that were rendered for the report, tiles/NUMBER.webp in the work folder; None without any."""
+    found = {int(path.stem): path.read_bytes() for path in sorted((place.work / "tiles").glob("[0-9]*.webp"))}
+    check_tiles(list(found.values()), list(found))
+    return found or None
 
 
 def prediction_figures(prior: IdentityPrior, embeddings: Mapping[str, NDArray[np.float32]], identity: NDArray[np.int64]) -> dict[str, float]:

@@ -24,6 +24,7 @@ from manifests.records import RunRecord
 from manifests.vocabulary import vocabulary
 from qc.calibration import Calibration
 from qc.report.contact_sheet import contact_sheet, png_bytes, tile_uri
+from qc.report.gallery_tiles import shown_tiles
 from qc.report.inputs import ReportInputs
 from qc.report.page import render_page
 from qc.report.summary import build_summary, wanted_tiles, with_tiles
@@ -88,9 +89,11 @@ def report_inputs(folder: Location, markers: dict[str, dict[str, Any]]) -> Repor
 def _write_report(folder: Location, markers: dict[str, dict[str, Any]]) -> list[Location]:
     config = load_config(folder / "config.yaml")
     record = RunRecord.from_json((folder / "run.json").read_text(encoding="utf-8"))
-    summary = build_summary(report_inputs(folder, markers))
+    inputs = report_inputs(folder, markers)
+    summary = build_summary(inputs)
     pictures = {key: decode_rgb(content) for key, content, _ in read_samples(folder, markers, dict.fromkeys(wanted_tiles(summary)))}
-    summary = with_tiles(summary, {key: tile_uri(picture) for key, picture in pictures.items()})
+    tiles = {key: tile_uri(picture) for key, picture in pictures.items()}
+    summary = with_tiles(summary, tiles | shown_tiles(summary, inputs.gallery.tiles if inputs.gallery else None))
     write_json(folder / "qc_report.json", summary)
     write_whole(folder / "report.html", render_page(summary))
     written = [folder / "qc_report.json", folder / "report.html"]

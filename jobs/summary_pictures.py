@@ -31,6 +31,7 @@ from qc.dataset.duplicates import pixel_features
 from qc.dataset.hashes import BYTES, phash64, phash64_mirrored, phash256, phash256_mirrored, phash256_rows
 from qc.dataset.shortcuts import background_features
 from qc.recognition import Recogniser
+from qc.report.gallery_tiles import check_tiles
 from qc.report.inputs import Embedded, Gallery, People, Reference, spread
 
 MAX_EMBEDDED = 2000  # accepted pictures
@@ -38,7 +39,7 @@ MAX_REJECTED = 1000
 MAX_SHARDS = 48  # whose tars are read
 GROWTH = 0.02  # of the side, by which the face is grown before the background is looked at
 GALLERY_BANK = BUNDLED / "banks" / "gallery.parquet"
-GALLERY_SOURCE = "training people of the bundled models"
+GALLERY_SOURCE = "the bundled models"  # whose training people they are
 
 
 def embed_pictures(folder: Location, config: RunConfig, markers: Mapping[str, Mapping[str, Any]], attempts: pd.DataFrame) -> Embedded | None:
@@ -139,7 +140,7 @@ def read_gallery(config: RunConfig) -> Gallery | None:
     path = config.qc.gallery
     if path is None and not GALLERY_BANK.is_file():
         return None
-    source = GALLERY_SOURCE if path is None else f"the people of {str(path).rsplit('/', 1)[-1]}"
+    source = GALLERY_SOURCE if path is None else str(path).rsplit("/", 1)[-1]
     try:
         with open_read(GALLERY_BANK if path is None else location(path)) as stream:
             rows = pq.read_table(stream).to_pydict()
@@ -164,6 +165,7 @@ def read_gallery(config: RunConfig) -> Gallery | None:
         phash64=np.array([number for numbers in hashes for number in numbers], np.uint64),
         phash256=None if fine is None else phash256_rows(fine),
         phash_owner=np.repeat(np.arange(count), [len(numbers) for numbers in hashes]),
+        tiles=check_tiles(rows["tile"], rows["identity_id"]) if "tile" in rows else None,
     )
 
 

@@ -10,6 +10,7 @@ from qc.report.charts_frame import HALF, Frame, legend
 from qc.report.svg import drawing, element, fit, label, line, number, percent, rect
 
 STEPS = 9  # colours h0 .. h8 of the style sheet, from none to all
+SCALE_WIDTH = 36.0 + 16 * STEPS + 44  # of the heat map's scale, its last words included
 MAX_NAMED_WORDS = 18
 
 
@@ -27,7 +28,7 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], values: Sequence[Seque
     slanted = cell_w < 60
     longest = min(16, max([1, *[len(name) for name in columns]]))
     top = (22.0 + 5.0 * longest if slanted else 30.0) + (14.0 if axes[1] else 0.0)
-    width = left + cell_w * len(columns) + (60.0 if slanted else 8.0)
+    width = left + max(cell_w * len(columns) + (60.0 if slanted else 8.0), SCALE_WIDTH)
     height = top + cell_h * len(rows) + 34
     parts = [label(left, 12, axes[1], "t small muted"), label(left - 10, top - 8, axes[0], "t small muted", "end")] if axes[1] else []
     for i, name in enumerate(columns):

@@ -75,6 +75,7 @@ class Gallery:
     phash64: NDArray[np.uint64]  # (H,) of all its pictures
     phash256: NDArray[np.uint8] | None  # (H, 32); None: not known, so that candidates can't be confirmed
     phash_owner: NDArray[np.int64]  # (H,) rows of `identity_ids`
+    tiles: Sequence[bytes | None] | None = None  # (G,) small pictures as `qc.report.gallery_tiles` checks them
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,6 +100,24 @@ def test_fine_hashes_that_do_not_belong_to_the_hashes_are_refused(tmp_path):
         read_gallery(RunConfig(qc=QCSection(gallery=str(tmp_path / "people.parquet"))))
 
 
+def test_tiles_of_a_gallery_are_taken_as_they_are_or_refused_by_their_person(tmp_path, bundled):
+    def read(*tiles: object) -> object:
+        rows = {"identity_id": ["a", "b"], "set": ["training", "held-out"], "auditor": [[1.0], [1.0]], "tile": tiles}
+        pq.write_table(pa.table(rows), tmp_path / "people.parquet")
+        people = read_gallery(RunConfig(qc=QCSection(gallery=str(tmp_path / "people.parquet"))))
+        return people and people.tiles
+
+    ours = read_gallery(RunConfig())
+    assert ours is not None and ours.tiles is not None and len(ours.tiles) == len(ours.identity_ids)
+    tile = next(tile for tile in ours.tiles if tile is not None)
+    assert read(tile, None) == (tile, None) and read(None, None) == (None, None)
+    for unfit, words in ((b"GIF89a", "the tile of b can't be shown: it is not a JPEG"), (tile + bytes(5000), "at most 4,096 are read")):
+        with pytest.raises(InputError, match=words):
+            read(tile, unfit)
+    with pytest.raises(InputError, match="the tile of a is no bytes"):
+        read("a.webp", "b.webp")
+
+
 def test_a_gallery_that_is_none_is_refused(tmp_path):
     pq.write_table(pa.table({"identity_id": ["a"]}), tmp_path / "people.parquet")
     for name, words in (("people.parquet", "no column set, auditor"), ("nobody.parquet", "can't be read")):

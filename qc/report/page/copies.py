@@ -1,4 +1,4 @@
-"""Leakage and duplicates: distances to the nearest real person or picture, and the closest pairs side by side."""
+"""Leakage and duplicates: distances to the nearest training person or picture, and the closest pairs side by side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from qc.report.charts_scores import densities_chart
 from qc.report.page.blocks import Tiles, chart_panel, columns, count_text, figure, metrics_in, metrics_table, note, panel, scroll, table, value_text
 from qc.report.svg import escape, number
 
+ALONE = "The picture is shown; photographs of people of the gallery are not part of a report."
+BESIDE = (
+    "Left the made picture, right the small picture that the gallery has of the training person; the cosine is to the mean of all of the person's pictures."
+)
 MAX_PAIRS = 24
 FEW_PAIRS = 8
 
@@ -33,7 +37,7 @@ def leakage(report: dict[str, Any], tiles: Tiles) -> str:
     """Nearest people of the training gallery, against a reference of people who were held out."""
     found = report["leakage"]
     gallery, above = found.get("gallery") or {}, found.get("above") or {}
-    words = [f"Compared with {count_text(gallery.get('people'))} people of {gallery.get('source') or 'the training gallery'}"
+    words = [f"Compared with {count_text(gallery.get('people'))} training people of {gallery.get('source') or 'the gallery'}"
              + (f"; the reference is {gallery['held_out']:,} people who were held out" if isinstance(gallery.get("held_out"), int) else "") + "."]  # fmt: skip
     if found.get("estimable") is False:
         words.append(f"A false match rate of {number(found.get('target_fmr'), 2)} is not estimable with this reference; the counts are shown, not judged.")
@@ -66,17 +70,23 @@ def leakage(report: dict[str, Any], tiles: Tiles) -> str:
                  number(row.get("cosine")), "confirmed" if row.get("confirmed", True) else "not confirmed"] for row in matches[:50]]  # fmt: skip
         caption = f"{len(matches):,} pictures whose hash is that of a training picture"
         heads = ["picture", "gallery", "found by", "of 64 bits", "of 256 bits", "cosine", "copy"]
-        parts.append(panel("Matches by picture hash", scroll(table(heads, rows, caption), "Hash matches") + note(_hash_search(found))))
+        beside = pairs_list(_beside(matches), tiles) if any(row.get("gallery_tile") for row in matches) else ""
+        parts.append(panel("Matches by picture hash", scroll(table(heads, rows, caption), "Hash matches") + beside + note(_hash_search(found))))
     else:
         parts.append(panel("Matches by picture hash", note("No picture has the perceptual hash of a training picture. " + _hash_search(found))))
-    pairs = [{"left": row.get("sample_key"), "right": row.get("gallery_id"), "tile_a": row.get("tile"), "tile_b": row.get("gallery_tile"), "single": True,
-              "words": [f"cosine {number(row.get('cosine'))}"]} for row in found.get("pairs") or []]  # fmt: skip
+    pairs = _beside(found.get("pairs") or [])
     body = note(" ".join(words)) + columns(*parts)
     if pairs:
-        explained = "The picture is shown; photographs of people of the gallery are not part of a report."
+        explained = BESIDE if any(pair["tile_b"] for pair in pairs) else ALONE
         body += panel("The closest pictures", pairs_list(pairs, tiles, above.get("count") or 0), explained=explained)
     metrics = list(metrics_in(found))
     return body + (metrics_table(metrics, "Figures of leakage") if metrics else "")
+
+
+def _beside(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Made pictures and the training people that they are like, for `pairs_list`."""
+    return [{"left": row.get("sample_key"), "right": row.get("gallery_id"), "tile_a": row.get("tile"), "tile_b": row.get("gallery_tile"), "single": True,
+             "words": [f"cosine {number(row.get('cosine'))}"]} for row in rows]  # fmt: skip
 
 
 def _hash_search(found: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[dict[str, Any], Tiles], str], str
     ("identity", "Identity", "Identity: is each picture the person it was made from?", verification, "identity"),
     ("separation", "Gate and auditor", "Gate beside auditor: what the filtering really gained", separation, "identity"),
     ("uniqueness", "Uniqueness", "Uniqueness: is each person a person of their own?", uniqueness, "identity"),
-    ("leakage", "Leakage", "Leakage: does a picture show a real person of the training set?", leakage, "leakage"),
+    ("leakage", "Leakage", "Leakage: does a picture show a person of the training set?", leakage, "leakage"),
     ("duplicates", "Duplicates", "Duplicates", duplicates, "duplicates"),
     ("expression", "Expression", "Expression: asked and seen", confusion, "expression"),
     ("affect", "Valence, arousal", "Valence and arousal", affect, "expression"),
@@ -68,7 +68,7 @@ def render_page(report: dict[str, Any]) -> str:
     links = "".join(f'<li><a href="#{key}">{escape(name)}</a></li>' for key, name, *_ in SECTIONS)
     contents = f'<nav aria-label="Contents"><p class="navhead">Contents</p><ol>{links}</ol></nav>'
     left_out = f" {tiles.left_out:,} small pictures were left out to keep the page small; they are in the JSON." if tiles.left_out else ""
-    footer = f"<footer>Made by facemint from qc_report.json alone, schema {SCHEMA_VERSION}.{left_out} The faces are synthetic.</footer>"
+    footer = f"<footer>Made by facemint from qc_report.json alone, schema {SCHEMA_VERSION}.{left_out} The made faces are synthetic.</footer>"
     return (
         f'<!doctype html><html lang="en"><head>{head}</head><body><a class="skip" href="#main">Skip to the report</a>{opening(report)}'
         f'<div class="layout">{contents}<main id="main" tabindex="-1">{body}</main></div>{footer}<script>{script}</script></body></html>\n'

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from qc.dataset.leakage import Leakage, find_copies, leakage
+from qc.report.gallery_tiles import gallery_key
 from qc.report.inputs import Embedded, Gallery, ReportInputs
 from qc.report.metrics import interval_json, metric
 from qc.report.sections.scores import Scored
@@ -41,7 +42,7 @@ def leakage_section(inputs: ReportInputs, scored: Scored | None, metrics: list[d
     beside = _of("gate", scored, gallery, target)
     rows = scored.embedded.row[scored.accepted]
     names = np.asarray(gallery.identity_ids, object)
-    training = names[~gallery.held_out]
+    training = np.flatnonzero(~gallery.held_out)
     copies, search = _copies(inputs, scored.embedded, gallery)
     confirmed = sum(copy["confirmed"] for copy in copies)
     expected = _expected(found, found.num_pictures)
@@ -113,7 +114,16 @@ def leakage_section(inputs: ReportInputs, scored: Scored | None, metrics: list[d
         "hash_matches": copies[:TOP],
         "num_hash_matches": len(copies),
         "hash_search": search,
-        "pairs": [{"sample_key": (key := inputs.key(int(rows[p.a]))), "gallery_id": str(training[p.b]), "cosine": p.cosine, "tile": key} for p in found.pairs],
+        "pairs": [
+            {
+                "sample_key": (key := inputs.key(int(rows[pair.a]))),
+                "gallery_id": str(names[person := int(training[pair.b])]),
+                "cosine": pair.cosine,
+                "tile": key,
+                "gallery_tile": _tile(gallery, person),
+            }
+            for pair in found.pairs
+        ],
         "auth_pct": plain(found.auth_pct),
     }
 
@@ -169,9 +179,14 @@ def _copies(inputs: ReportInputs, embedded: Embedded, gallery: Gallery) -> tuple
                 "confirmed": copy.confirmed,
                 "cosine": None if cosine is None else round(cosine, 4),
                 "tile": key,
+                "gallery_tile": _tile(gallery, person),
             }
         )
     return matches, search
+
+
+def _tile(gallery: Gallery, person: int) -> str | None:
+    return None if gallery.tiles is None or gallery.tiles[person] is None else gallery_key(person)
 
 
 def _shares(counts: tuple[int, ...]) -> list[float]:

@@ -24,3 +24,14 @@ def test_a_person_is_a_row_with_the_unit_mean_of_the_pictures(drawn_corpus: Corp
         assert row["phash64"] == phashes[members].tolist()
         assert row["phash256"] == [fine[member] for member in np.flatnonzero(members)]
         assert row["set"] == (HELD_OUT if drawn_corpus.held_out[members][0] else TRAINING)
+
+
+def test_a_tile_is_kept_for_each_person_that_has_one_and_there_is_no_column_without_any(drawn_corpus: Corpus, tmp_path: Path):
+    gate = np.ones((len(drawn_corpus), 8), np.float32)
+    hashes, fine = np.zeros(len(drawn_corpus), np.uint64), [bytes(32)] * len(drawn_corpus)
+    first, *others = np.unique(drawn_corpus.identity).tolist()
+    write_gallery(drawn_corpus, {"gate": gate}, hashes, fine, tmp_path / "tiled.parquet", tiles={first: b"webp"})
+    write_gallery(drawn_corpus, {"gate": gate}, hashes, fine, tmp_path / "plain.parquet")
+    tiled, plain = pq.read_table(tmp_path / "tiled.parquet"), pq.read_table(tmp_path / "plain.parquet")
+    assert tiled["tile"].to_pylist() == [b"webp", *[None] * len(others)]
+    assert "tile" not in plain.column_names and tiled.drop_columns(["tile"]).equals(plain)

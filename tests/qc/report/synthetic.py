@@ -229,7 +229,7 @@ def leakage(keys: list[str]) -> dict[str, Any]:
     centres = (edges[1:] + edges[:-1]) / 2
     synthetic, reference = np.exp(-((centres - 0.28) ** 2) / 0.006), np.exp(-((centres - 0.27) ** 2) / 0.006)
     return {
-        "gallery": {"people": 1800, "source": "the training set of the bundle", "held_out": 200}, "role": "auditor", "threshold": 0.52,
+        "gallery": {"people": 1800, "source": "the bundle", "held_out": 200}, "role": "auditor", "threshold": 0.52,
         "target_fmr": 1e-3, "estimable": True,
         "above": {"count": 1, "n": 480, "expected": 0.5}, "auth_pct": 0.71, "hash_matches": [],
         "distribution": {"edges": edges.round(3).tolist(), "synthetic": (synthetic / synthetic.sum()).tolist(),

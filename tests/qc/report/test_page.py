@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from manifests.errors import InputError
+from qc.report.charts_planes import heat_map
 from qc.report.page import render_page
 from qc.report.page.document import SECTIONS
 from qc.report.svg import clean, drawing, element, number, percent, ticks
@@ -197,3 +198,17 @@ def test_ticks_are_round_and_numbers_short():
     assert ticks(-0.3, 0.4, 4) == [-0.2, 0.0, 0.2, 0.4]
     assert (number(None), number(1234.0), number(0.12345), number(5.163), number(77.75)) == ("–", "1,234", "0.12", "5.16", "77.8")
     assert percent(0.123, 1) == "12.3\u00a0%" and percent(None) == "–"
+
+
+@pytest.mark.parametrize("columns", [1, 2, 8, 20])
+def test_the_scale_of_a_heat_map_fits_into_it(columns):
+    names = [f"w{k}" for k in range(columns)]
+    chart = heat_map(["a"], names, [[0.5] * columns], [["50"] * columns], title="t", description="d", identifier="i")
+    (width,) = re.findall(r'viewBox="0 0 ([\d.]+) ', chart)
+    (end,) = re.findall(r'<text x="([\d.]+)"[^>]*>100\u00a0%', chart)
+    assert float(end) + 40 <= float(width)  # five characters of 11 px
+
+
+def test_leakage_speaks_of_training_people_and_not_of_real_ones(text):
+    assert "Compared with 1,800 training people of the bundle;" in text
+    assert "does a picture show a person of the training set?" in text and "real person of" not in text
