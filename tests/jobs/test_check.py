@@ -102,9 +102,8 @@ def test_the_recipe_with_the_new_limits_goes_on_and_the_old_one_is_refused(folde
     assert refused.exit_code == 2 and "qc.limits.pose_max_angle_deg: was 0.001, now None" in refused.output
 
 
-def test_a_check_that_was_interrupted_goes_on_and_nothing_else_does(folder, tmp_path, monkeypatch):
-    whole = shutil.copytree(folder, tmp_path / "whole")
-    check_run(whole, STRICT, say=str)
+def check_that_is_killed(folder, words, monkeypatch):
+    """Ends a check after its first shard, as a kill does."""
     rewrite = ShardRewriter.rewrite
 
     def once(self, shard, marker):
@@ -113,7 +112,13 @@ def test_a_check_that_was_interrupted_goes_on_and_nothing_else_does(folder, tmp_
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(ShardRewriter, "rewrite", once)
-        check_run(folder, STRICT, say=str)
+        check_run(folder, words, say=str)
+
+
+def test_a_check_that_was_interrupted_goes_on_and_nothing_else_does(folder, tmp_path, monkeypatch):
+    whole = shutil.copytree(folder, tmp_path / "whole")
+    check_run(whole, STRICT, say=str)
+    check_that_is_killed(folder, STRICT, monkeypatch)
     refused = facemint("make", "smallest", "--out", folder, "--local", *QUICK)
     assert refused.exit_code == 2 and "facemint check" in refused.output
     with pytest.raises(ResumeMismatch, match="without keys"):

@@ -9,22 +9,18 @@ from jobs.check import check_run
 from jobs.cli import main
 from jobs.extend import GENERATIONS, read_growth
 from jobs.pictures import read_labels
-from jobs.recheck_shards import ShardRewriter
 from jobs.recheck_state import read_checks
 from jobs.shards import read_markers
 from jobs.verify import find_problems
 from manifests.errors import ConfigError, ResumeMismatch
 from tests.jobs.coloured import tree
+from tests.jobs.test_check import check_that_is_killed
 
 QUICK = ("sampler.steps=2", "sampler.guidance=1", "qc.rejecting=[identity]", "batch_size=2", "shard_size=2", "max_attempts=1", "expressions.words=[neutral]")
 LARGER = ("identities.sampled.count=3",)
 LENIENT = ("qc.rejecting=[single_face]",)
 STRICT = ("qc.rejecting=[identity,pose]", "qc.limits.pose_max_angle_deg=0.001")
 REPORT = ("qc_report", "report.html", "contact_sheet", "README", "croissant", "licences", "stages/summarize", "checks.json", "spare/")
-
-
-class Killed(BaseException):
-    pass
 
 
 def facemint(*words):
@@ -88,15 +84,7 @@ def test_the_larger_recipe_goes_on_with_the_new_limits_and_grows_further(folder)
 def test_a_check_that_was_interrupted_between_generations_goes_on(folder, tmp_path, monkeypatch):
     whole = shutil.copytree(folder, tmp_path / "whole")
     check_run(whole, LENIENT, say=str)
-    rewrite = ShardRewriter.rewrite
-
-    def once(self, shard, marker):
-        rewrite(self, shard, marker)
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(ShardRewriter, "rewrite", once)
-        check_run(folder, LENIENT, say=str)
+    check_that_is_killed(folder, LENIENT, monkeypatch)
     assert check_run(folder, say=str)
     assert tree(folder) == tree(whole)
 
