@@ -20,6 +20,7 @@ from generator.training.model_cards import write_model_cards
 from generator.training.settle import write_card
 from generator.training.trainables import TRAINABLES, Place, TrainingOptions
 from jobs.banks import build_banks, write_banks_card
+from jobs.bundle import BUNDLED
 from jobs.files import read_json
 from manifests.errors import ConfigError
 from qc.faces import FaceDetector
@@ -27,9 +28,14 @@ from qc.faces import FaceDetector
 ALL, BANKS, LEDGER = "all", "banks", "ledger"
 CHOICES = (*TRAINABLES, BANKS, LEDGER, ALL)
 DEFAULT_WORK = Path("facemint-training")
-KEYS: dict[str, type] = {"steps": int, "batch_size": int, "learning_rate": float, "perceptual_every": int}
-SMALLEST = {"steps": 1, "batch_size": 1, "learning_rate": 0.0, "perceptual_every": 0}
-ONLY_OF = {"perceptual_every": "sfsr"}  # keys that one part alone has
+BUNDLED_START = "bundled"  # start=bundled: go on with the core that comes with facemint
+KEYS: dict[str, type] = {
+    "steps": int, "batch_size": int, "learning_rate": float,
+    "perceptual_every": int, "identity_weight": float, "expression_weight": float, "start": Path,
+}  # fmt: skip
+SMALLEST = {"steps": 1, "batch_size": 1, "learning_rate": 0.0, "perceptual_every": 0, "identity_weight": 0.0, "expression_weight": 0.0}
+DIFFUSION = ("sfsr", "few_steps")
+ONLY_OF = {"perceptual_every": DIFFUSION, "identity_weight": DIFFUSION, "expression_weight": DIFFUSION, "start": ("sfsr",)}  # keys that few parts have
 
 
 def run_training(
@@ -47,7 +53,8 @@ def run_training(
     what       a part of TRAINABLES, "banks", "ledger" (weights.json and model cards of what is there), or "all" in order
     corpus     folder with the corpus shards
     work       folder for checkpoints, caches and cards/NAME.json; None: facemint-training
-    overrides  steps=, batch_size=, learning_rate=, perceptual_every=
+    overrides  steps=, batch_size=, learning_rate=; of sfsr and few_steps perceptual_every=, identity_weight=, expression_weight=; of sfsr start=
+               (a core folder to go on with, or "bundled")
     bundled    folder that exports go to, laid out as generator/bundled; None: WORK/bundled
     threads    CPU threads; None: one per core. Sums are cut by thread, so the last digits of a training depend on it.
     """
@@ -86,13 +93,15 @@ def parse_options(what: str, overrides: Sequence[str]) -> TrainingOptions:
         if key not in KEYS:
             near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.0)[0]
             raise ConfigError(f'training: there is no key "{key}", the keys are {", ".join(KEYS)}. Did you mean "{near}"?')
-        if what in (BANKS, LEDGER) or what not in (ALL, ONLY_OF.get(key, what)):
+        if what in (BANKS, LEDGER) or what not in (ALL, *ONLY_OF.get(key, (what,))) or (key, what) == ("start", ALL):
             raise ConfigError(f'training: {what} has no key "{key}". Leave it out.')
         try:
             values[key] = KEYS[key](text)
         except ValueError as error:
             raise ConfigError(f'training: {key} is "{text}", expected a {"whole number" if KEYS[key] is int else "number"}.') from error
-        if values[key] < SMALLEST[key]:
+        if key == "start":
+            values[key] = BUNDLED / "core" if text == BUNDLED_START else Path(text)
+        elif values[key] < SMALLEST[key]:
             raise ConfigError(f"training: {key} is {text}, expected {SMALLEST[key]} or more.")
     return TrainingOptions(**values)
 
@@ -118,9 +127,14 @@ def train_part(name: str, options: TrainingOptions, corpus: Corpus, place: Place
     say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
     progress_file = place.work / f"{name}.json"
     rows = trained_on(task, corpus)
-    changes = [f"{key}={value}" for key, value in dataclasses.asdict(options).items() if value is not None]
+    changes = [f"{key}={_shown(value)}" for key, value in dataclasses.asdict(options).items() if value is not None]
     command = " ".join([f"facemint train {name} --corpus CORPUS", *changes])
     return write_card(place.work, name, trained_on=rows, batch_size=config.batch_size, progress_file=progress_file, figures=figures, notes="", command=command)
+
+
+def _shown(value: object) -> object:
+    """An option's value for a card, which names no folder of this machine."""
+    return value if not isinstance(value, Path) else BUNDLED_START if value == BUNDLED / "core" else "CORE"
 
 
 def trained_on(task: object, corpus: Corpus) -> Corpus:

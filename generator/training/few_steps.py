@@ -21,6 +21,7 @@ from generator.denoiser import DenoiserInputs
 from generator.few_steps import FewSteps, FewStepSettings, fingerprint
 from generator.midpoint import epsilon_from_velocity, z0_estimate
 from generator.sampler import PredictionType, guided
+from generator.training.perceptual import PerceptualLosses
 from generator.training.sfsr import NUM_TIMESTEPS, SFSRTask
 
 
@@ -34,6 +35,11 @@ class FewStepsConfig:
     rank: int = 32  # of the additions
     target_decay: float = 0.95  # of the averaged student that makes the targets, a step
     huber: float = 0.01  # root mean square of a difference from which the loss grows as its size, not its square
+    perceptual_every: int = 2  # 0: never; n: identity and expression losses of whole swaps on every n-th step
+    perceptual_rows: int = 8
+    tracked_steps: int = 2  # last steps of a swap that gradients flow through
+    identity_weight: float = 0.1
+    expression_weight: float = 0.05
 
 
 class Distillation(nn.Module):
@@ -54,12 +60,14 @@ class Distillation(nn.Module):
 class FewStepsTask:
     """Consistency of the student within each phase of the noise schedule, on the training rows of SFSR.
 
-    pairs  the SFSR task whose rows and trained network, the teacher, are used; the network is frozen
+    pairs       the SFSR task whose rows and trained network, the teacher, are used; the network is frozen
+    perceptual  identity and expression losses of the pictures that whole swaps lead to; None: consistency alone
     """
 
     name = "few_steps"
 
-    def __init__(self, pairs: SFSRTask, prediction_type: PredictionType, config: FewStepsConfig) -> None:
+    def __init__(self, pairs: SFSRTask, prediction_type: PredictionType, config: FewStepsConfig, *, perceptual: PerceptualLosses | None = None) -> None:
+        self.perceptual = perceptual
         self.pairs, self.corpus, self.config, self.prediction_type = pairs, pairs.corpus, config, prediction_type
         self.teacher = pairs.network.requires_grad_(False).eval()
         denoiser = self.teacher.denoiser
@@ -81,7 +89,28 @@ class FewStepsTask:
         weight = self.pairs.cell_weight(batch.inputs.mask) * self.pairs.channel_weight
         squared = ((made - target) ** 2 * weight).mean(dim=(1, 2, 3)) / weight.mean(dim=(1, 2, 3))  # (B,)
         c = self.config.huber
-        return ((squared + c**2).sqrt() - c).mean(), {"distance": float(squared.detach().mean().sqrt())}
+        distance = ((squared + c**2).sqrt() - c).mean()
+        figures = {"distance": float(squared.detach().mean().sqrt())}
+        if self.perceptual is None or not self.config.perceptual_every or step % self.config.perceptual_every:
+            return distance, figures
+        terms = self.perceptual_terms(self.perceptual, draw)
+        return distance + torch.stack(list(terms.values())).sum(), {**figures, **{name: float(term.detach()) for name, term in terms.items()}}
+
+    def perceptual_terms(self, perceptual: PerceptualLosses, draw: np.random.Generator) -> dict[str, Tensor]:
+        """Identity and expression losses of whole swaps by the student, from noise to picture; gradients flow through the last steps.
+
+        Training rows show one person each, and the null condition aside no loss on them tells what to do when background and identity
+        are two people. So these are swaps, whose answer is in no corpus but whose person and expression can be read (Clark et al. 2024,
+        Directly Fine-Tuning Diffusion Models on Differentiable Rewards, section 4).
+        """
+        count, phases = self.config.perceptual_rows, self.config.phases
+        with torch.no_grad():
+            batch = self.pairs.swaps(draw.integers(0, len(self.corpus), count), draw)
+        z = torch.from_numpy(draw.standard_normal(tuple(batch.latents.shape), dtype=np.float32))
+        for phase in reversed(range(phases)):
+            with torch.set_grad_enabled(phase < self.config.tracked_steps):
+                z = self.jump(self.network.student, z, torch.full((count,), (phase + 1) * (NUM_TIMESTEPS // phases) - 1), batch.inputs)
+        return perceptual.of_latents(z, batch.perceptual_rows(slice(None)))
 
     def target(self, z_t: Tensor, t: Tensor, inputs: DenoiserInputs) -> Tensor:
         """Where the student should get from z_t: one guided step of the teacher, then the averaged student to the phase's end."""

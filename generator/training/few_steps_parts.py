@@ -24,6 +24,7 @@ from generator.training.few_steps import FewStepsConfig, FewStepsTask
 from generator.training.loop import LoopConfig
 from generator.training.sfsr import SFSRConfig, SFSRNetwork, SFSRTask
 from generator.training.sfsr_pairs import encode_corpus
+from generator.training.sfsr_parts import perceptual_losses
 from manifests.errors import WeightsError
 from manifests.face_mask import face_mask
 from manifests.rows import ConditionBatch
@@ -50,13 +51,16 @@ def build(corpus: Corpus, work: Path, bundled: Path, config: FewStepsConfig | No
     if not isinstance(core.autoencoder, PatchAutoencoder):
         raise WeightsError(f'few steps: the core "{folder / "core"}" has no patch autoencoder. Give a --bundled folder whose core "facemint train sfsr" made.')
     core.denoiser.unet.set_attn_processor(AttnProcessor())  # as in the training of sfsr, and for the same reason
-    work.mkdir(parents=True, exist_ok=True)
     seen = corpus.rows(~corpus.held_out)
     pairs = SFSRTask(
         seen, encode_corpus(seen, core.autoencoder, work), kept_embeddings(seen, folder, work), SFSRNetwork(core.conditions, core.denoiser),
         SFSRConfig(drop_identity=0, drop_expression=0, drop_both=0), channel_scale=core.autoencoder.deviation,
     )  # fmt: skip
-    return FewStepsTask(pairs, core.schedule.prediction_type, config or FewStepsConfig())
+    config = config or FewStepsConfig()
+    perceptual = None
+    if config.perceptual_every:
+        perceptual = perceptual_losses(core.autoencoder, folder, identity_weight=config.identity_weight, expression_weight=config.expression_weight)
+    return FewStepsTask(pairs, core.schedule.prediction_type, config, perceptual=perceptual)
 
 
 def export(task: FewStepsTask, corpus: Corpus, work: Path, bundled: Path) -> dict[str, float]:

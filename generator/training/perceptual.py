@@ -50,8 +50,11 @@ class PerceptualLosses:
         epsilon = epsilon_from_velocity(velocity.float(), noisy, a_t)
         z_middle = midpoint(noisy, epsilon, a_t, a_m, variant=self.variant, noise=noise)
         epsilon_middle = epsilon_from_velocity(denoiser(z_middle, middle, inputs).float(), z_middle, a_m)
-        z0 = midpoint_z0(z_middle, epsilon_middle, a_m)
-        pictures = self.autoencoder.decode(z0).float().clamp(-1.2, 1.2)
+        return self.of_latents(midpoint_z0(z_middle, epsilon_middle, a_m), rows)
+
+    def of_latents(self, latents: Tensor, rows: PerceptualRows) -> dict[str, Tensor]:
+        """The two weighted terms of the pictures that clean latents (B, C, h, w) are."""
+        pictures = self.autoencoder.decode(latents).float().clamp(-1.2, 1.2)
         crops = warp(pictures, crop_affine(rows.landmarks5_px, None), 112)
         cosines = [(F.normalize(net(crops).float()) * rows.identity[name]).sum(dim=1) for name, net in self.recognisers.items()]
         identity = (1 - torch.stack(cosines)).mean()

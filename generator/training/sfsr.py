@@ -114,10 +114,22 @@ class SFSRTask:
 
     def batch(self, rows: NDArray[np.integer], draw: np.random.Generator) -> Batch:
         """Latents and conditions of corpus rows, half of them mirrored (picture, background and lenders alike)."""
+        side = draw.integers(0, 2, len(rows))
+        variant = draw.integers(0, len(self.latents.masks), len(rows))
+        return self._lent(rows, side, variant, *self.lenders.pick(rows, draw), draw)
+
+    def swaps(self, rows: NDArray[np.integer], draw: np.random.Generator) -> Batch:
+        """Corpus rows with the identity of one person and the expression of another, drawn without regard to who is in the picture.
+
+        Nobody has seen the answer, so `latents` are those of the background's own picture. Holes are the picture's own, as in use.
+        """
+        side = draw.integers(0, 2, len(rows))
+        lenders = draw.integers(0, len(self.corpus), (2, len(rows)))
+        return self._lent(rows, side, np.zeros_like(side), lenders[0], lenders[1], draw)
+
+    def _lent(self, rows: NDArray[np.integer], side: NDArray[np.integer], variant: NDArray[np.integer], identity_rows: NDArray[np.integer],
+              expression_rows: NDArray[np.integer], draw: np.random.Generator) -> Batch:  # fmt: skip
         count = len(rows)
-        side = draw.integers(0, 2, count)
-        variant = draw.integers(0, len(self.latents.masks), count)
-        identity_rows, expression_rows = self.lenders.pick(rows, draw)
         identity_side = draw.integers(0, 2, count)  # a mirrored face is the same person
         identity = {name: e[identity_side, identity_rows] for name, e in self.identity.items()}
         expression = self.expression[side, expression_rows]

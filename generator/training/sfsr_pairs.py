@@ -56,6 +56,7 @@ def encode_corpus(corpus: Corpus, autoencoder: Autoencoder, cache: Path, *, vari
             if start % (20 * batch) == 0:
                 say(f"encoding {start}/{len(corpus)}")
         tensors = {"latents": torch.cat(latents, 1), "backgrounds": torch.cat(backgrounds, 2), "masks": torch.cat(masks, 2)}
+        cache.mkdir(parents=True, exist_ok=True)
         save_file({k: v.contiguous() for k, v in tensors.items()}, path)
     return LatentCorpus(**load_file(path))
 

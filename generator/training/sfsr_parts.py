@@ -12,14 +12,14 @@ from safetensors.torch import load_file
 from generator.conditions import ConditionConfig, ConditionEncoder
 from generator.denoiser import SFSRDenoiser, bundled_unet
 from generator.diffsfsr import DiffSFSR
-from generator.loading import save_core
+from generator.loading import load_core, save_core
 from generator.patch_autoencoder import PatchAutoencoder
 from generator.sampler import Schedule
-from generator.training import expression, identity
 from generator.training.augment import to_unit
 from generator.training.corpus import Corpus
-from generator.training.embeddings import IDENTITY_FILES, kept_embeddings
+from generator.training.embeddings import EXPRESSION_FILES, IDENTITY_FILES, kept_embeddings
 from generator.training.loop import LoopConfig
+from generator.training.onnx_net import OnnxNet
 from generator.training.perceptual import PerceptualLosses
 from generator.training.sfsr import SFSRConfig, SFSRNetwork, SFSRTask
 from generator.training.sfsr_pairs import encode_corpus
@@ -46,8 +46,29 @@ def fresh_network(embeddings: dict[str, np.ndarray], *, seed: int = 0) -> SFSRNe
     return SFSRNetwork(ConditionEncoder(config), SFSRDenoiser(unet))
 
 
-def build(corpus: Corpus, work: Path, bundled: Path, config: SFSRConfig | None = None) -> SFSRTask:
-    """The task on all identities that are not held out; latents and embeddings are kept in the work folder."""
+def perceptual_losses(autoencoder: PatchAutoencoder, bundled: Path, *, identity_weight: float, expression_weight: float) -> PerceptualLosses:
+    """Losses through the ONNX files of a bundled folder: the very encoders that condition, and no judge."""
+    return PerceptualLosses(
+        autoencoder, {name: OnnxNet(bundled / file) for name, file in IDENTITY_FILES.items()}, OnnxNet(bundled / EXPRESSION_FILES["expression"]),
+        identity_weight=identity_weight, expression_weight=expression_weight,
+    )  # fmt: skip
+
+
+def started_network(core: Path) -> SFSRNetwork:
+    """The trained denoiser and condition encoder of a core folder, to go on with."""
+    trained = load_core(core)
+    # at this size the fused attention made a training step on a CPU a tenth slower than the plain one
+    trained.denoiser.unet.set_attn_processor(AttnProcessor())
+    # subtle: a core computes channels last, which made a training step slower and would pair moments otherwise
+    trained.denoiser.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's stubs don't know this form
+    return SFSRNetwork(trained.conditions, trained.denoiser).requires_grad_(True)
+
+
+def build(corpus: Corpus, work: Path, bundled: Path, config: SFSRConfig | None = None, *, start: Path | None = None) -> SFSRTask:
+    """The task on all identities that are not held out; latents and embeddings are kept in the work folder.
+
+    start  core folder whose denoiser and condition encoder are trained further; None: fresh ones
+    """
     config = config or SFSRConfig()
     seen = corpus.rows(~corpus.held_out)
     autoencoder = PatchAutoencoder.load(bundled / "core" / "vae")
@@ -55,11 +76,9 @@ def build(corpus: Corpus, work: Path, bundled: Path, config: SFSRConfig | None =
     embeddings = kept_embeddings(seen, bundled, work)
     perceptual = None
     if config.perceptual_every:
-        perceptual = PerceptualLosses(
-            autoencoder, {name: identity.load_network(name, work) for name in IDENTITY_FILES}, expression.load_network("expression_encoder", work),
-            identity_weight=config.identity_weight, expression_weight=config.expression_weight,
-        )  # fmt: skip
-    return SFSRTask(seen, latents, embeddings, fresh_network(embeddings), config, channel_scale=autoencoder.deviation, perceptual=perceptual)
+        perceptual = perceptual_losses(autoencoder, bundled, identity_weight=config.identity_weight, expression_weight=config.expression_weight)
+    network = fresh_network(embeddings) if start is None else started_network(start)
+    return SFSRTask(seen, latents, embeddings, network, config, channel_scale=autoencoder.deviation, perceptual=perceptual)
 
 
 def load_network(work: Path) -> SFSRNetwork:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from safetensors.torch import load_file, save_file
@@ -15,11 +16,13 @@ from generator.training import detector, estimator, expression, few_steps_parts,
 from generator.training.autoencoder import AutoencoderTask, patch_moments
 from generator.training.corpus import Corpus
 from generator.training.counterparts import load_counterparts
+from generator.training.few_steps import FewStepsConfig
 from generator.training.loop import LoopConfig, Task
 from generator.training.settle import settle
 from generator.training.sfsr import SFSRConfig
 
 Figures = dict[str, float]
+ConfigType = TypeVar("ConfigType", SFSRConfig, FewStepsConfig)
 
 # subtle: with the paper's weights, 0.003 and 0.01, the identity term is below a hundredth of the denoising loss of this small model
 BUNDLED_SFSR = SFSRConfig(perceptual_every=4, identity_weight=0.02, expression_weight=0.02)
@@ -41,7 +44,16 @@ class TrainingOptions:
     steps: int | None = None
     batch_size: int | None = None
     learning_rate: float | None = None
-    perceptual_every: int | None = None  # of SFSRConfig; the denoiser alone has it
+    perceptual_every: int | None = None  # of the denoiser and the few-step weights
+    identity_weight: float | None = None  # of their perceptual losses
+    expression_weight: float | None = None
+    start: Path | None = None  # core folder whose denoiser is trained further
+
+    def change(self, config: ConfigType) -> ConfigType:
+        """A task's choices with those of the user."""
+        fields = {field.name for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+        changes = {name: value for name, value in vars(self).items() if name in fields and value is not None}
+        return dataclasses.replace(config, **changes)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +138,11 @@ def _finish_autoencoder(task: Task, config: LoopConfig, corpus: Corpus, place: P
 
 
 def _build_sfsr(corpus: Corpus, place: Place, options: TrainingOptions) -> Task:
-    config = BUNDLED_SFSR
-    if options.perceptual_every is not None:
-        config = dataclasses.replace(config, perceptual_every=options.perceptual_every)
-    return sfsr_parts.build(corpus, place.work, place.bundled, config)
+    return sfsr_parts.build(corpus, place.work, place.bundled, options.change(BUNDLED_SFSR), start=options.start)
+
+
+def _build_few_steps(corpus: Corpus, place: Place, options: TrainingOptions) -> Task:
+    return few_steps_parts.build(corpus, place.work, place.bundled, options.change(FewStepsConfig()))
 
 
 # In the order in which they need one another.
@@ -164,7 +177,7 @@ TRAINABLES: dict[str, Trainable] = {
         loop=sfsr_parts.loop_config, finish=lambda task, config, corpus, place: sfsr_parts.export(place.work, place.bundled),
     ),
     "few_steps": Trainable(
-        file="core/few_steps.safetensors", build=lambda corpus, place, options: few_steps_parts.build(corpus, place.work, place.bundled), steps=3000,
+        file="core/few_steps.safetensors", build=_build_few_steps, steps=3000,
         loop=few_steps_parts.loop_config, finish=lambda task, config, corpus, place: few_steps_parts.export(task, corpus, place.work, place.bundled),  # type: ignore[arg-type]
     ),
 }  # fmt: skip

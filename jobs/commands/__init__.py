@@ -25,6 +25,7 @@ COMMANDS: tuple[click.Command, ...] = (
     models.swap,
     models.train,
     models.evaluate,
+    models.ablations,
     models.people,
     sheets.sheet,
 )

@@ -1,4 +1,4 @@
-"""Commands around the model: weights, swap, train, evaluate, people."""
+"""Commands around the model: weights, swap, train, evaluate, ablations, people."""
 
 from __future__ import annotations
 
@@ -88,6 +88,19 @@ def evaluate(
 
     tasks = tuple(name for name in TASKS if task in (name, "all"))
     run_evaluation([*data, *(Path(word) for word in more if word not in words)], out, config, tasks=tasks, pack=pack, limit=limit)
+
+
+@click.command()
+@click.option("--corpus", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder with the corpus shards.")
+@click.option("--work", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of a training; WORK/ablations is written.")
+@click.option("--data", multiple=True, type=click.Path(path_type=Path), help="Benchmark tar; those of the corpus if left out.")
+@click.option("--limit", type=click.IntRange(min=1), help="Quadruples to use; all if left out.")
+@overrides
+def ablations(corpus: Path, work: Path, data: tuple[Path, ...], limit: int | None, overrides: tuple[str, ...]) -> None:
+    """Writes what each part of DiffSFSR is worth: short trainings without it, measured side by side. Keys: steps, batch_size, sampler.steps and more."""
+    from jobs.ablations import run_ablations
+
+    run_ablations(corpus, work, overrides, data=data, limit=limit)
 
 
 @click.command()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from generator.training.trainables import Place, TrainingOptions
+from jobs.bundle import BUNDLED
 from jobs.training import CHOICES, is_finished, parse_options, run_training
 from manifests.errors import ConfigError, InputError
 from tests.generator.training.drawn import draw_corpus, write_shard
@@ -43,6 +44,9 @@ def test_unknown_part_is_named_with_the_choices_and_the_nearest(tmp_path):
         ("gate", "steps=many", "expected a whole number"),
         ("gate", "steps=0", "expected 1 or more"),
         ("gate", "perceptual_every=4", 'gate has no key "perceptual_every"'),
+        ("few_steps", "start=bundled", 'few_steps has no key "start"'),
+        ("all", "start=bundled", 'all has no key "start"'),
+        ("sfsr", "identity_weight=-1", "identity_weight is -1, expected 0.0 or more"),
         ("banks", "steps=3", 'banks has no key "steps"'),
     ],
 )
@@ -54,7 +58,12 @@ def test_bad_override_is_explained(tmp_path, what, word, message):
 def test_overrides_become_options():
     words = ["steps=5", "learning_rate=3e-4", "perceptual_every=4"]
     assert parse_options("sfsr", words) == TrainingOptions(steps=5, learning_rate=3e-4, perceptual_every=4)
-    assert parse_options("all", words) == parse_options("sfsr", words)
+    assert parse_options("all", words) == parse_options("sfsr", words) == parse_options("few_steps", words)
+
+
+def test_start_is_a_core_folder_or_the_one_that_comes_with_facemint():
+    assert parse_options("sfsr", ["start=bundled"]).start == BUNDLED / "core"
+    assert parse_options("sfsr", ["start=some/core"]).start == Path("some/core")
 
 
 def test_corpus_without_shards_is_refused(tmp_path):

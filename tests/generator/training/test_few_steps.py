@@ -11,7 +11,7 @@ from torch import nn
 from generator.denoiser import DenoiserInputs
 from generator.few_steps import FewSteps, FewStepSettings, fingerprint
 from generator.loading import load_core, save_core
-from generator.sampler import Schedule, make_scheduler
+from generator.sampler import SamplerConfig, Schedule, make_scheduler, sample
 from generator.training import few_steps_parts
 from generator.training.corpus import Corpus
 from generator.training.few_steps import FewStepsConfig, FewStepsTask
@@ -19,7 +19,7 @@ from generator.training.loop import LoopConfig, train
 from generator.training.sfsr import SFSRConfig
 from manifests.errors import WeightsError
 from tests.generator import tiny
-from tests.generator.training.small_sfsr import silent, small_task
+from tests.generator.training.small_sfsr import silent, small_autoencoder, small_perceptual, small_task
 
 CONFIG = FewStepsConfig(rank=4, interval=50)
 LOOP = LoopConfig(steps=3, batch_size=4, learning_rate=1e-3, warmup_steps=1, save_every_s=-1.0)
@@ -161,6 +161,40 @@ def test_training_lowers_the_loss_and_leaves_the_teacher(few: Corpus, tmp_path: 
     train(own, dataclasses.replace(LOOP, steps=30, batch_size=6, ema_decay=0.8, save_every_s=60, bf16=False), tmp_path, say=silent)
     assert distance() < 0.9 * before
     assert all(torch.equal(tensor, teacher[name]) for name, tensor in own.teacher.state_dict().items())
+
+
+def judged(few: Corpus, folder: Path, **changes: object) -> FewStepsTask:
+    """The task with the losses of whole swaps."""
+    config = dataclasses.replace(CONFIG, perceptual_rows=2, **changes)
+    losses = small_perceptual(small_autoencoder(few), identity_weight=config.identity_weight, expression_weight=config.expression_weight)
+    return FewStepsTask(small_task(few, folder, KEPT), "v_prediction", config, perceptual=losses)
+
+
+def test_losses_of_whole_swaps_come_every_second_step(few: Corpus, tmp_path: Path):
+    own = judged(few, tmp_path)
+    names = [set(own.loss(np.random.default_rng(0), 2, step)[1]) for step in (0, 1)]
+    assert names == [{"distance", "identity", "expression"}, {"distance"}]
+
+
+def test_swaps_are_what_the_sampler_makes(few: Corpus, tmp_path: Path):
+    own = judged(few, tmp_path)
+    seen: list[torch.Tensor] = []
+    own.perceptual.of_latents = lambda latents, rows: seen.append(latents.detach()) or {"identity": latents.sum()}
+    own.perceptual_terms(own.perceptual, np.random.default_rng(5))
+    draw = np.random.default_rng(5)
+    with torch.no_grad():
+        batch = own.pairs.swaps(draw.integers(0, len(few), 2), draw)
+        noise = torch.from_numpy(draw.standard_normal((2, 4, 16, 16), dtype=np.float32))
+        sampler = SamplerConfig(kind="consistency", steps=4, guidance=3)
+        wanted = sample(own.teacher.denoiser, batch.inputs, own.teacher.conditions.null(2), noise, sampler, Schedule(prediction_type="v_prediction"))
+    torch.testing.assert_close(seen[0], wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_whole_swaps_teach_the_student_alone(few: Corpus, tmp_path: Path):
+    own = judged(few, tmp_path, tracked_steps=1)
+    torch.stack(list(own.perceptual_terms(own.perceptual, np.random.default_rng(0)).values())).sum().backward()
+    assert any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in own.network.student.parameters())
+    assert all(p.grad is None for p in [*own.teacher.parameters(), *own.network.target.parameters()])
 
 
 def test_exported_weights_are_measured_against_the_teacher(tmp_path: Path):

@@ -82,6 +82,19 @@ def test_mirrored_points_keep_the_first_eye_left(few: Corpus, tmp_path: Path):
     assert ((points > 0) & (points < 128)).all()
 
 
+def test_swaps_take_the_scene_of_one_picture_and_the_lenders_of_any_other(few: Corpus, tmp_path: Path):
+    task = small_task(few, tmp_path, SFSRConfig(drop_identity=0, drop_expression=0, drop_both=0))
+    rows = np.arange(12)
+    batch = task.swaps(rows, np.random.default_rng(0))
+    pictures = task.latents.latents.float()
+    assert all(any(torch.equal(batch.latents[row], pictures[side, row]) for side in (0, 1)) for row in rows)
+    lent = batch.identity["arc"]
+    lenders = [int((task.identity["arc"] == vector).all(dim=2).any(dim=0).nonzero()[0]) for vector in lent]
+    assert sum(few.identity[lender] != few.identity[row] for row, lender in zip(rows, lenders, strict=True)) > 6
+    own_holes = task.latents.masks[0].float()
+    assert all(any(torch.equal(batch.inputs.mask[row], own_holes[side, row]) for side in (0, 1)) for row in rows)
+
+
 def test_perceptual_losses_come_every_second_step(few: Corpus, tmp_path: Path):
     task = small_task(few, tmp_path, SFSRConfig(perceptual_every=2, perceptual_rows=2))
     names = [set(task.loss(np.random.default_rng(0), 4, step)[1]) for step in (0, 1)]
