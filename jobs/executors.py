@@ -6,12 +6,17 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Protocol
 
-from jobs.attempts import Attempt, Failure, Outcome, Worker, WorkerSpec
+from jobs.attempts import Answer, Attempt, Failure, Outcome, WorkerSpec
 from jobs.ray_actors import DeviceFull
+from jobs.worker_thread import WorkerThread
 from manifests.errors import WorkersLost
+
+IN_FLIGHT = 2  # batches of a worker: one that runs, one that waits
+COLLECT_SECONDS = 1.0
 
 
 class Executor(Protocol):
@@ -50,14 +55,14 @@ class Executor(Protocol):
 
 
 class InlineExecutor:
-    """One worker in this process. It can't outlive a picture that kills its process: that takes a worker process of its own, as with Ray."""
+    """One worker on a thread of this process. It can't outlive a picture that kills its process: that takes a worker process of its own, as with Ray."""
 
     num_workers = 1
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
-        self._worker: Worker | None = None
-        self._batches: deque[tuple[Attempt, ...]] = deque()
+        self._worker: WorkerThread | None = None
+        self._batches: deque[tuple[tuple[Attempt, ...], float, Future[list[Answer]]]] = deque()
 
     @property
     def idle(self) -> int:
@@ -65,19 +70,21 @@ class InlineExecutor:
 
     @property
     def room(self) -> int:
-        return self.idle
+        return IN_FLIGHT - len(self._batches)
 
     def submit(self, attempts: Sequence[Attempt]) -> None:
-        self._batches.append(tuple(attempts))
+        assert self._worker is not None
+        self._batches.append((tuple(attempts), time.monotonic(), self._worker.submit(attempts)))
 
     def collect(self) -> list[Outcome]:
-        assert self._worker is not None
         if not self._batches:
             return []
-        attempts = self._batches.popleft()
-        start = time.monotonic()
+        attempts, start, made = self._batches[0]
+        if not wait((made,), timeout=COLLECT_SECONDS).done:
+            return []
+        self._batches.popleft()
         try:
-            answers, failure = tuple(self._worker(attempts)), None
+            answers, failure = tuple(made.result()), None
         except DeviceFull as error:  # no picture is to blame, and there is no other process that could have more luck
             raise WorkersLost(f"{error} The state is saved; then run the same command again.") from error
         except Exception:  # noqa: BLE001 - whatever a picture raises is set aside with it
@@ -85,8 +92,10 @@ class InlineExecutor:
         return [Outcome(attempts=attempts, answers=answers, failure=failure, worker=0, seconds=time.monotonic() - start)]
 
     def __enter__(self) -> InlineExecutor:
-        self._worker = self._spec.build()
+        self._worker = WorkerThread(self._spec.build)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._worker is not None:
+            self._worker.close()
         self._worker = None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 from jobs.arrow import postpone_pandas
 from jobs.attempts import Answer, Attempt, WorkerSpec
+from jobs.worker_thread import WorkerThread
 
 Part = Literal["worker", "generator", "judge"]
 DEVICE_FULL_STATUS = 71  # of a worker's process whose device can't hold one picture
@@ -31,10 +33,15 @@ class DeviceFull(Exception):
 
 
 class RayWorker:
-    """One process. It is built by a call, so that an error of the building has its own class; every answer comes with the memory in use."""
+    """One process. It is built by a call, so that an error of the building has its own class; every answer comes with the memory in use.
+
+    Its calls run side by side, as many as batches may be in flight: the work itself is done one batch at a time on a thread of its own, and what
+    goes before and after it (reading a batch, sending its answers) beside the work on another one.
+    """
 
     def __init__(self) -> None:
-        self._call: Callable[..., Any] | None = None
+        self._worker: WorkerThread | None = None
+        self._started = threading.Event()
 
     def where(self) -> str:
         """Id of the node; answered as soon as there is room for the process."""
@@ -46,7 +53,10 @@ class RayWorker:
         """Loads what the part needs; bytes of memory in use then."""
         postpone_pandas()
         build = {"worker": "build", "generator": "build_generate", "judge": "build_judge"}[part]
-        self._call = getattr(spec, build)()
+        try:
+            self._worker = WorkerThread(getattr(spec, build))
+        finally:
+            self._started.set()
         return resident_bytes()
 
     def run(self, attempts: list[Attempt]) -> tuple[list[Answer], int]:
@@ -66,9 +76,10 @@ class RayWorker:
         return self._called(attempts, ray.get(pixels[0])), resident_bytes()
 
     def _called(self, *arguments: Any) -> Any:
-        assert self._call is not None
+        self._started.wait()  # subtle: a judge is given batches while it is still loading
+        assert self._worker is not None
         try:
-            return self._call(*arguments)
+            return self._worker.submit(*arguments).result()
         except DeviceFull as error:
             sys.stderr.write(f"{error}\n")
             sys.stderr.flush()

@@ -12,6 +12,7 @@ from jobs.ray_failures import explained, worker_traceback
 from manifests.errors import ConfigError, FacemintError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before an actor is started again; doubled while none of its successors answers
+CALLS_AT_ONCE = 4  # of an actor: no fewer than batches in flight; one works, the others read or send
 START_FAILURES = 4  # one after the other, then its place is given up
 PLACING_SECONDS = 60.0  # without room for an actor; afterwards it isn't counted until there is
 
@@ -136,12 +137,12 @@ class Crew:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self._spec.num_gpus, "max_restarts": 0}
+        options: dict[str, Any] = {"num_cpus": 1, "num_gpus": self._spec.num_gpus}
         if member.part == "judge":
             assert member.node is not None
             # subtle: no CPU is asked for; a judge that waits for one that its own generators hold would wait for ever
-            options = {"num_cpus": 0, "max_restarts": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node_id=member.node, soft=False)}
-        member.actor = ray.remote(**options)(RayWorker).remote()
+            options = {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node_id=member.node, soft=False)}
+        member.actor = ray.remote(max_restarts=0, max_concurrency=CALLS_AT_ONCE, **options)(RayWorker).remote()
         member.pending = member.actor.where.remote()
         member.stage, member.since, member.load = "placing", time.monotonic(), 0
 

@@ -9,14 +9,13 @@ from types import TracebackType
 from typing import Any
 
 from jobs.attempts import Answer, Attempt, Failure, Outcome, WorkerSpec
+from jobs.executors import COLLECT_SECONDS, IN_FLIGHT
 from jobs.ray_crew import Crew, Member
 from jobs.ray_failures import failure_of
 from jobs.ray_session import close_ray, cluster_address, open_ray, store_bytes
 from jobs.sections import PlacementSection
 
-IN_FLIGHT = 2  # batches of a worker: one that runs, one that waits
-IN_FLIGHT_WITH_JUDGES = 3  # and one that is judged
-COLLECT_SECONDS = 1.0
+IN_FLIGHT_WITH_JUDGES = IN_FLIGHT + 1  # and one that is judged
 BATCH_BYTES = 16 << 20  # pictures of a batch, for specs that don't say
 
 

@@ -9,15 +9,17 @@ from tests.jobs.coloured import ColouredSpec, small_plan
 from tests.jobs.parted import PartedSpec, attempts
 
 
-def test_the_inline_executor_takes_one_batch_at_a_time():
-    row = small_plan().row_list(0, 1)[0]
+def test_the_inline_executor_has_one_batch_that_runs_and_one_that_waits():
+    rows = small_plan().row_list(0, 2)
     with InlineExecutor(ColouredSpec(acceptance=1.0)) as executor:
-        assert (executor.room, executor.idle) == (1, 1)
-        executor.submit([Attempt(row=row, attempt=0, seed=7)])
+        assert (executor.room, executor.idle) == (2, 1)
+        for row in rows:
+            executor.submit([Attempt(row=row, attempt=0, seed=7)])
         assert (executor.room, executor.idle) == (0, 0)
-        ((answer,),) = (outcome.answers for outcome in executor.collect())
-        assert (answer.slot, answer.attempt, answer.seed) == (row.slot, 0, 7)
-        assert executor.room == 1
+        for row in rows:
+            ((answer,),) = (outcome.answers for outcome in executor.collect())
+            assert (answer.slot, answer.attempt, answer.seed) == (row.slot, 0, 7)
+        assert (executor.room, executor.idle) == (2, 1)
 
 
 def test_what_a_batch_raises_is_its_outcome():
