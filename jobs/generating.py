@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -70,6 +71,8 @@ class Generate:
                     raise DeviceFull("worker: the device's memory doesn't hold one picture. Put fewer workers on it (placement.gpus_per_worker).") from error
             _empty_cache()  # subtle: outside the except block, whose traceback would keep the tensors alive
             self.rows_at_once //= 2
+            sys.stderr.write(f"facemint: the device's memory was full; this worker makes {self.rows_at_once} pictures at a time from now on\n")
+            sys.stderr.flush()
 
     def _pixels(self, conditions: ConditionBatch, seeds: NDArray[np.int64]) -> Pixels:
         size, count = self.rows_at_once, len(seeds)

@@ -51,11 +51,12 @@ def test_every_call_of_the_core_has_the_same_number_of_rows(tables):
 
 
 @pytest.mark.parametrize(("rows", "at_once"), [(5, 4), (3, 2), (1, 1)])
-def test_less_memory_gives_the_same_pictures_in_smaller_calls_for_good(tables, rows, at_once):
+def test_less_memory_gives_the_same_pictures_in_smaller_calls_for_good(tables, rows, at_once, capsys):
     core = SmallMemory(rows)
     make = generate(tables, core)
     whole = generate(tables, SmallMemory(8))(attempts(7))
     np.testing.assert_array_equal(make(attempts(7)).images_rgb, whole.images_rgb)
+    assert f"{at_once} pictures at a time from now on" in capsys.readouterr().err
     core.calls.clear()
     make(attempts(3))
     assert set(core.calls) == {at_once} and make.rows_at_once == at_once
