@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +86,8 @@ class FewStepsTask:
             noise = torch.from_numpy(draw.standard_normal(tuple(batch.latents.shape), dtype=np.float32))
             z_t = self.alpha(t).sqrt() * batch.latents + (1 - self.alpha(t)).sqrt() * noise
             target = self.target(z_t, t, batch.inputs)
-        made = self.jump(self.network.student, z_t, t, batch.inputs)
+        student = self.network.student.weights(self.teacher.denoiser)  # once for all jumps of the step
+        made = self.jump(student, z_t, t, batch.inputs)
         weight = self.pairs.cell_weight(batch.inputs.mask) * self.pairs.channel_weight
         squared = ((made - target) ** 2 * weight).mean(dim=(1, 2, 3)) / weight.mean(dim=(1, 2, 3))  # (B,)
         c = self.config.huber
@@ -93,10 +95,10 @@ class FewStepsTask:
         figures = {"distance": float(squared.detach().mean().sqrt())}
         if self.perceptual is None or not self.config.perceptual_every or step % self.config.perceptual_every:
             return distance, figures
-        terms = self.perceptual_terms(self.perceptual, draw)
+        terms = self.perceptual_terms(self.perceptual, student, draw)
         return distance + torch.stack(list(terms.values())).sum(), {**figures, **{name: float(term.detach()) for name, term in terms.items()}}
 
-    def perceptual_terms(self, perceptual: PerceptualLosses, draw: np.random.Generator) -> dict[str, Tensor]:
+    def perceptual_terms(self, perceptual: PerceptualLosses, student: Mapping[str, Tensor], draw: np.random.Generator) -> dict[str, Tensor]:
         """Identity and expression losses of whole swaps by the student, from noise to picture; gradients flow through the last steps.
 
         Training rows show one person each, and the null condition aside no loss on them tells what to do when background and identity
@@ -109,7 +111,7 @@ class FewStepsTask:
         z = torch.from_numpy(draw.standard_normal(tuple(batch.latents.shape), dtype=np.float32))
         for phase in reversed(range(phases)):
             with torch.set_grad_enabled(phase < self.config.tracked_steps):
-                z = self.jump(self.network.student, z, torch.full((count,), (phase + 1) * (NUM_TIMESTEPS // phases) - 1), batch.inputs)
+                z = self.jump(student, z, torch.full((count,), (phase + 1) * (NUM_TIMESTEPS // phases) - 1), batch.inputs)
         return perceptual.of_latents(z, batch.perceptual_rows(slice(None)))
 
     def target(self, z_t: Tensor, t: Tensor, inputs: DenoiserInputs) -> Tensor:
@@ -120,12 +122,11 @@ class FewStepsTask:
         z_u = self._ddim(guided(self.teacher.denoiser, z_t, t, inputs, null, self.config.guidance), z_t, t, u)
         arrived = (u == lower)[:, None, None, None]
         # subtle: u is -1 only where the phase's end is reached already, and there the jump is not taken
-        return torch.where(arrived, z_u, self.jump(self.network.target, z_u, u.clamp(min=0), inputs))
+        return torch.where(arrived, z_u, self.jump(self.network.target.weights(self.teacher.denoiser), z_u, u.clamp(min=0), inputs))
 
-    def jump(self, few_steps: FewSteps, z: Tensor, t: Tensor, inputs: DenoiserInputs) -> Tensor:
-        """f(z, t): the denoiser with these additions, and DDIM's step from t to the end of its phase."""
-        denoiser = self.teacher.denoiser
-        prediction: Tensor = functional_call(denoiser, few_steps.weights(denoiser), (z, t, inputs))
+    def jump(self, weights: Mapping[str, Tensor], z: Tensor, t: Tensor, inputs: DenoiserInputs) -> Tensor:
+        """f(z, t): the denoiser with these weights in place of its own, and DDIM's step from t to the end of its phase."""
+        prediction: Tensor = functional_call(self.teacher.denoiser, dict(weights), (z, t, inputs))
         return self._ddim(prediction.float(), z, t, self.lower(t))
 
     def lower(self, t: Tensor) -> Tensor:

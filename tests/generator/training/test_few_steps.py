@@ -116,7 +116,7 @@ def test_jump_is_the_step_that_the_sampler_takes(few: Corpus, tmp_path: Path):
     with torch.no_grad():
         for t in scheduler.timesteps:
             step = scheduler.step(own.teacher.denoiser(z, t.repeat(2), inputs), int(t), z, return_dict=False)[0]
-            torch.testing.assert_close(own.jump(own.network.student, z, t.repeat(2), inputs), step, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(own.jump(own.network.student.weights(own.teacher.denoiser), z, t.repeat(2), inputs), step, rtol=1e-4, atol=1e-4)
 
 
 def test_target_follows_the_student_and_starts_as_it(few: Corpus, tmp_path: Path):
@@ -180,7 +180,7 @@ def test_swaps_are_what_the_sampler_makes(few: Corpus, tmp_path: Path):
     own = judged(few, tmp_path)
     seen: list[torch.Tensor] = []
     own.perceptual.of_latents = lambda latents, rows: seen.append(latents.detach()) or {"identity": latents.sum()}
-    own.perceptual_terms(own.perceptual, np.random.default_rng(5))
+    own.perceptual_terms(own.perceptual, own.network.student.weights(own.teacher.denoiser), np.random.default_rng(5))
     draw = np.random.default_rng(5)
     with torch.no_grad():
         batch = own.pairs.swaps(draw.integers(0, len(few), 2), draw)
@@ -192,7 +192,7 @@ def test_swaps_are_what_the_sampler_makes(few: Corpus, tmp_path: Path):
 
 def test_whole_swaps_teach_the_student_alone(few: Corpus, tmp_path: Path):
     own = judged(few, tmp_path, tracked_steps=1)
-    torch.stack(list(own.perceptual_terms(own.perceptual, np.random.default_rng(0)).values())).sum().backward()
+    torch.stack(list(own.perceptual_terms(own.perceptual, own.network.student.weights(own.teacher.denoiser), np.random.default_rng(0)).values())).sum().backward()
     assert any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in own.network.student.parameters())
     assert all(p.grad is None for p in [*own.teacher.parameters(), *own.network.target.parameters()])
 
