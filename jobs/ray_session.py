@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from jobs.ray_start import lean_start
 from manifests.errors import ConfigError, WorkersLost
 
 SMALLEST_STORE_BYTES = 75 << 20  # that Ray accepts
@@ -17,7 +18,8 @@ STORE_RESERVE_BYTES = 64 << 20
 SHARED_MEMORY = "/dev/shm"
 KNOCK_SECONDS = 5.0
 START_TRIES = 3  # of a Ray of our own: it gives itself 30 s, which a busy machine may not keep
-HELPERS = ("start_api_server", "start_monitor", "start_log_monitor")  # of Ray's node
+# Ray's own settings: its node often asks for the store a moment before it is there, and would ask again a second later, ten times.
+QUICK = {"raylet_client_connect_timeout_milliseconds": 20, "raylet_client_num_connect_attempts": 500}
 LOOP_BACK = "127.0.0.1"
 CLUSTER_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 ADDRESS_VARIABLE = "RAY_ADDRESS"  # Ray's jobs interface sets it for the commands that it starts
@@ -60,8 +62,11 @@ def open_ray(address: str | None, *, num_cpus: int, num_gpus_per_worker: float, 
     _say_when_shared_memory_is_small(store)
     for tries_left in reversed(range(START_TRIES)):
         try:
-            with _loop_back_only(), _without_helpers():
-                ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, object_store_memory=store, _node_ip_address=LOOP_BACK, **quiet)
+            with _loop_back_only(), lean_start():
+                ray.init(
+                    address="local", num_cpus=num_cpus, include_dashboard=False, object_store_memory=store,
+                    _node_ip_address=LOOP_BACK, _system_config=QUICK, **quiet,
+                )  # fmt: skip
             break
         except Exception as error:  # Ray has no class of its own for it
             ray.shutdown()
@@ -132,28 +137,6 @@ def _loop_back_only() -> Iterator[None]:
             del os.environ[CLUSTER_SWITCH]
         else:
             os.environ[CLUSTER_SWITCH] = before[0]
-
-
-@contextlib.contextmanager
-def _without_helpers() -> Iterator[None]:
-    """Lets a Ray that starts meanwhile do without three of its processes: dashboard, autoscaler and reader of logs.
-
-    subtle: Ray starts the first also where it is told not to, for usage statistics, and waits for it: a third of the start on two cores. Of none of
-    them anything is asked here; a Ray whose own parts have other names starts with all of them, as ever.
-    """
-    from ray._private.node import Node
-
-    def left_out(node: Any, **choices: Any) -> None:
-        node._webui_url = None
-
-    before = {name: getattr(Node, name) for name in HELPERS if hasattr(Node, name)}
-    for name in before:
-        setattr(Node, name, left_out)
-    try:
-        yield
-    finally:
-        for name, starts in before.items():
-            setattr(Node, name, starts)
 
 
 def _say_when_shared_memory_is_small(store: int) -> None:

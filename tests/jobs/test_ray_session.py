@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.ray_session import HELPERS, SMALLEST_STORE_BYTES, _without_helpers, cluster_address, store_bytes
+from jobs.ray_session import SMALLEST_STORE_BYTES, cluster_address, store_bytes
 from manifests.errors import ConfigError
 
 MB = 1 << 20
@@ -36,11 +36,3 @@ def test_the_dashboards_address_is_refused_by_name(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
     with pytest.raises(ConfigError, match="environment variable RAY_ADDRESS is .* expected HOST:PORT"):
         cluster_address(None)
-
-
-def test_the_processes_left_out_are_parts_of_rays_node_and_come_back():
-    node = pytest.importorskip("ray._private.node").Node
-    before = {name: getattr(node, name) for name in HELPERS}  # a Ray that has renamed one starts it again, which takes seconds
-    with _without_helpers():
-        assert all(getattr(node, name) is not before[name] for name in HELPERS)
-    assert all(getattr(node, name) is before[name] for name in HELPERS)

@@ -192,7 +192,8 @@ def test_swaps_are_what_the_sampler_makes(few: Corpus, tmp_path: Path):
 
 def test_whole_swaps_teach_the_student_alone(few: Corpus, tmp_path: Path):
     own = judged(few, tmp_path, tracked_steps=1)
-    torch.stack(list(own.perceptual_terms(own.perceptual, own.network.student.weights(own.teacher.denoiser), np.random.default_rng(0)).values())).sum().backward()
+    terms = own.perceptual_terms(own.perceptual, own.network.student.weights(own.teacher.denoiser), np.random.default_rng(0))
+    torch.stack(list(terms.values())).sum().backward()
     assert any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in own.network.student.parameters())
     assert all(p.grad is None for p in [*own.teacher.parameters(), *own.network.target.parameters()])
 
