@@ -69,7 +69,7 @@ def bundled_run(folder: Path) -> bool:
 
     from jobs.cli import main as facemint
 
-    words = ("sampler.steps=2", "sampler.guidance=1", "qc.rejecting=[single_face]", "batch_size=2", "max_attempts=2", "shard_size=2")
+    words = ("sampler.steps=2", "sampler.kind=dpm++", "sampler.guidance=1", "qc.rejecting=[single_face]", "batch_size=2", "max_attempts=2", "shard_size=2")
     result = CliRunner().invoke(facemint, ["run", "smallest", "--out", str(folder), "--local", *words])
     return result.exit_code in (0, 4)
 

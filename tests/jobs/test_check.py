@@ -17,7 +17,8 @@ from jobs.verify import find_problems
 from manifests.errors import ConfigError, ResumeMismatch
 from tests.jobs.coloured import tree
 
-QUICK = ("sampler.steps=2", "sampler.guidance=1", "batch_size=2", "max_attempts=2", "shard_size=2", "qc.rejecting=[single_face,identity,pose]")
+QUICK = ("sampler.steps=2", "sampler.kind=dpm++", "sampler.guidance=1",
+         "batch_size=2", "max_attempts=2", "shard_size=2", "qc.rejecting=[single_face,identity,pose]")  # fmt: skip
 STRICT = ("qc.limits.pose_max_angle_deg=0.001",)
 LENIENT = ("qc.rejecting=[single_face]",)
 

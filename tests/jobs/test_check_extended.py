@@ -16,7 +16,8 @@ from manifests.errors import ConfigError, ResumeMismatch
 from tests.jobs.coloured import tree
 from tests.jobs.test_check import check_that_is_killed
 
-QUICK = ("sampler.steps=2", "sampler.guidance=1", "qc.rejecting=[identity]", "batch_size=2", "shard_size=2", "max_attempts=1", "expressions.words=[neutral]")
+QUICK = ("sampler.steps=2", "sampler.kind=dpm++", "sampler.guidance=1",
+         "qc.rejecting=[identity]", "batch_size=2", "shard_size=2", "max_attempts=1", "expressions.words=[neutral]")  # fmt: skip
 LARGER = ("identities.sampled.count=3",)
 LENIENT = ("qc.rejecting=[single_face]",)
 STRICT = ("qc.rejecting=[identity,pose]", "qc.limits.pose_max_angle_deg=0.001")

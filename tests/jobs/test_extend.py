@@ -29,7 +29,8 @@ from manifests.planner import read_manifest
 from manifests.spec import Identity
 from tests.jobs.coloured import ColouredSpec, fill, provenance, small_plan, tree
 
-QUICK = ("sampler.steps=2", "sampler.guidance=1", "qc.rejecting=[identity]", "batch_size=2", "shard_size=2", "max_attempts=1", "expressions.words=[neutral]")
+QUICK = ("sampler.steps=2", "sampler.kind=dpm++", "sampler.guidance=1",
+         "qc.rejecting=[identity]", "batch_size=2", "shard_size=2", "max_attempts=1", "expressions.words=[neutral]")  # fmt: skip
 LARGER = ("identities.sampled.count=3", "expressions.words=[neutral,happiness]")
 
 

@@ -16,7 +16,7 @@ from jobs.judging import calibrate_gate, open_pack
 from jobs.shards import read_markers
 
 # Few steps and a judge that only asks for a face: these tests are about the graph, not about how good the pictures are.
-QUICK = ("sampler.steps=2", "sampler.guidance=1", "qc.rejecting=[single_face]", "batch_size=2", "max_attempts=2")
+QUICK = ("sampler.steps=2", "sampler.kind=dpm++", "sampler.guidance=1", "qc.rejecting=[single_face]", "batch_size=2", "max_attempts=2")
 SAME = (
     *("data", "rejected", "attempts", "slots", "manifest", "conditions", "run.json"),
     *("qc_report.json", "report.html", "contact_sheet.png", "README.md", "croissant.json", "licences.json"),
@@ -136,7 +136,7 @@ def test_photographs_are_identities_and_backgrounds(bundled, shared, tmp_path):
 def test_three_pictures_make_one(bundled, shared, tmp_path):
     photos = shared / "photos"
     words = ["--identity", photos / "obama_1.jpg", "--expression", photos / "astronaut.jpg", "--background", photos / "biden_1.jpg"]
-    result = facemint("swap", *words, "--out", tmp_path / "swap.png", "sampler.steps=2", "sampler.guidance=1")
+    result = facemint("swap", *words, "--out", tmp_path / "swap.png", "sampler.steps=2", "sampler.kind=dpm++", "sampler.guidance=1")
     assert result.exit_code == 0, result.output
     assert "sim_gate_ref" in result.output and "pose_error" in result.output
     assert decode_rgb((tmp_path / "swap.png").read_bytes()).shape == (128, 128, 3)

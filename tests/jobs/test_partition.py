@@ -28,7 +28,8 @@ def test_no_parts_are_refused():
         parse_part("0/0")
 
 
-QUICK = ("sampler.steps=2", "sampler.guidance=1", "qc.rejecting=[single_face]", "batch_size=2", "shard_size=1", "expressions.words=[neutral]", "views=2")
+QUICK = ("sampler.steps=2", "sampler.kind=dpm++", "sampler.guidance=1",
+         "qc.rejecting=[single_face]", "batch_size=2", "shard_size=1", "expressions.words=[neutral]", "views=2")  # fmt: skip
 SAME = ("data", "rejected", "attempts", "slots", "manifest", "conditions", "run.json")
 
 

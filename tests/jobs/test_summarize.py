@@ -14,7 +14,7 @@ from manifests.errors import InputError
 from tests.jobs.coloured import fill
 
 # Few steps and a judge that only asks for a face: the report is about what there is, however good it is.
-QUICK = ("sampler.steps=2", "sampler.guidance=1", "qc.rejecting=[single_face]", "batch_size=4", "max_attempts=2")
+QUICK = ("sampler.steps=2", "sampler.kind=dpm++", "sampler.guidance=1", "qc.rejecting=[single_face]", "batch_size=4", "max_attempts=2")
 
 
 @pytest.fixture(scope="module")

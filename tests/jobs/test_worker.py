@@ -18,7 +18,9 @@ from jobs.worker import GenerateAndJudgeSpec
 from manifests.errors import InputError, WeightsError
 from manifests.planner import Plan
 
-WORDS = ("seed=1", "identities.sampled.count=2", "expressions.words=[neutral]", "scenes.bundled=2", "sampler.steps=2", "sampler.guidance=1", "batch_size=2")
+WORDS = ("seed=1", "identities.sampled.count=2", "expressions.words=[neutral]", "scenes.bundled=2",
+         "sampler.steps=2", "sampler.kind=dpm++", "sampler.guidance=1",
+         "batch_size=2")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
