@@ -165,7 +165,7 @@ def test_training_lowers_the_loss_and_leaves_the_teacher(few: Corpus, tmp_path: 
 
 def judged(few: Corpus, folder: Path, **changes: object) -> FewStepsTask:
     """The task with the losses of whole swaps."""
-    config = dataclasses.replace(CONFIG, perceptual_rows=2, **changes)
+    config = dataclasses.replace(CONFIG, perceptual_every=2, perceptual_rows=2, **changes)
     losses = small_perceptual(small_autoencoder(few), identity_weight=config.identity_weight, expression_weight=config.expression_weight)
     return FewStepsTask(small_task(few, folder, KEPT), "v_prediction", config, perceptual=losses)
 
