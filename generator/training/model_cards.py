@@ -77,6 +77,8 @@ def card_text(name: str, record: Mapping[str, Any], benchmark: Mapping[str, Any]
     ]
     if "steps" in record:
         facts.append(("Training", f"{record['steps']:,} steps of {record['batch_size']} pictures, {hours(record['seconds'])}, {record.get('device', 'CPU')}"))
+    if record.get("seed") is not None:
+        facts.append(("Seed", str(record["seed"])))
     facts += [("Licence", LICENCE), ("Source", SOURCE)]
     parts = [
         f"# {TITLES.get(name, name)}",

@@ -18,6 +18,7 @@ from generator.training.corpus import Corpus
 from generator.training.counterparts import load_counterparts
 from generator.training.few_steps import FewStepsConfig
 from generator.training.loop import LoopConfig, Task
+from generator.training.reconstruction import measure_reconstruction
 from generator.training.settle import settle
 from generator.training.sfsr import SFSRConfig
 
@@ -134,7 +135,7 @@ def _finish_autoencoder(task: Task, config: LoopConfig, corpus: Corpus, place: P
     network: PatchAutoencoder = task.network  # type: ignore[assignment]
     network.load_state_dict(load_file(place.work / "autoencoder.safetensors"))
     network.save(place.bundled / "core" / "vae")
-    return sfsr_parts.measure_autoencoder(network, corpus)
+    return sfsr_parts.measure_autoencoder(network, corpus) | measure_reconstruction(network, corpus, place.bundled)
 
 
 def _build_sfsr(corpus: Corpus, place: Place, options: TrainingOptions) -> Task:
