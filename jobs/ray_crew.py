@@ -142,7 +142,8 @@ class Crew:
             assert member.node is not None
             # subtle: no CPU is asked for; a judge that waits for one that its own generators hold would wait for ever
             options = {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(node_id=member.node, soft=False)}
-        member.actor = ray.remote(max_restarts=0, max_concurrency=CALLS_AT_ONCE, **options)(RayWorker).remote()
+        options |= {"max_restarts": 0, "max_concurrency": CALLS_AT_ONCE}
+        member.actor = ray.remote(**options)(RayWorker).remote()
         member.pending = member.actor.where.remote()
         member.stage, member.since, member.load = "placing", time.monotonic(), 0
 

@@ -28,8 +28,14 @@ def lean_start() -> Iterator[None]:
 
     replaced: list[tuple[Any, str, Callable[..., Any]]] = [(Node, name, left_out) for name in LEFT_OUT]
     replaced.append((ray._private.utils, "get_dashboard_dependency_error", lambda: ImportError("a dashboard isn't wanted")))
-    if (start := getattr(Node, "start_ray_processes", None)) is not None:
-        replaced.append((Node, "start_ray_processes", lambda node: (start(node), _wait_for(node))))
+    start = getattr(Node, "start_ray_processes", None)
+
+    def start_and_wait(node: Any) -> None:
+        assert start is not None
+        start(node)
+        _wait_for(node)
+
+    replaced.append((Node, "start_ray_processes", start_and_wait))
     before = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced if hasattr(owner, name)]
     for owner, name, replacement in replaced:
         if hasattr(owner, name):
