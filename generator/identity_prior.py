@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from manifests.errors import InputError, WeightsError
+
+Accepts = Callable[[Mapping[str, NDArray[np.float32]]], bool]  # whether somebody with these embeddings, encoder -> (E,), may be the next person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,26 +53,34 @@ class IdentityPrior:
         header = {"dims": dict(self.dims), "apart": self.apart}
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata={"prior": json.dumps(header)})
 
-    def sample(self, count: int, seed: int, *, grown_from: Sequence[int] = (), max_tries: int = 200) -> dict[str, NDArray[np.float32]]:
+    def sample(
+        self, count: int, seed: int, *, grown_from: Sequence[int] = (), accepts: Accepts | None = None, max_tries: int = 200
+    ) -> dict[str, NDArray[np.float32]]:
         """`count` people as unit embeddings per encoder, each (count, E); predicted recognisers are further keys.
 
         Person i depends on (seed, i) and on the people before it, whose neighbourhood it must avoid, so a longer list starts with a shorter one.
         grown_from: rising counts that the list had before. The last bits of a predicted embedding depend on how many are predicted together, so
         people who were there before are predicted as they were.
+        accepts: has the last word on each draw that keeps apart; asked in order, and whom it takes is a person.
         Raises InputError when no person can be placed within max_tries draws.
         """
         people: list[NDArray[np.float32]] = []
         first = slice(0, next(iter(self.dims.values())))
         for index in range(count):
             draw = np.random.default_rng([seed, index])
+            refused = 0
             for _ in range(max_tries):
                 person = self._unit_parts(self.mean + draw.standard_normal(len(self.basis), dtype=np.float32) @ self.basis)
-                if not people or float(np.max(np.stack(people)[:, first] @ person[first])) <= self.apart:
+                if people and float(np.max(np.stack(people)[:, first] @ person[first])) > self.apart:
+                    continue
+                if accepts is None or accepts({name: rows[0] for name, rows in self.split(person[None]).items()}):
                     break
+                refused += 1
             else:
                 raise InputError(
-                    f"identity prior: person {index} of {count} comes closer than cosine {self.apart:.3f} to an earlier one in {max_tries} draws. "
-                    "Ask for fewer identities or give your own with identities.path."
+                    f"identity prior: {index} of {count} people were found, and none of {max_tries} draws can be the next one: {max_tries - refused} come "
+                    f"closer than cosine {self.apart:.3f} to an earlier person and {refused} were refused by their faces. Ask for fewer people, take people "
+                    "whose faces may look alike (identities.sampled.proofs=0), or give your own with identities.path."
                 )
             people.append(person)
         joint = np.stack(people) if people else np.zeros((0, len(self.mean)), dtype=np.float32)
@@ -91,9 +101,11 @@ class IdentityPrior:
         return np.concatenate([_unit(joint[None, a:b])[0] for a, b in pairwise(edges)])
 
 
-def sample_identities(path: Path, count: int, seed: int, *, grown_from: Sequence[int] = ()) -> dict[str, NDArray[np.float32]]:
-    """Embeddings of `count` new people from the prior in `path`: encoder -> (count, E), unit length. `grown_from`: counts that there were before."""
-    return IdentityPrior.load(path).sample(count, seed, grown_from=grown_from)
+def sample_identities(
+    path: Path, count: int, seed: int, *, grown_from: Sequence[int] = (), accepts: Accepts | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """Embeddings of `count` new people from the prior in `path`: encoder -> (count, E), unit length. The rest as of `IdentityPrior.sample`."""
+    return IdentityPrior.load(path).sample(count, seed, grown_from=grown_from, accepts=accepts)
 
 
 def _unit(x: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -30,6 +31,7 @@ from manifests.ledger import read_ledger, verify_ledger
 from manifests.planner import Plan, manifest_parts
 from manifests.records import RunRecord
 
+PROOFS = "proofs.json"  # in conditions/: how many candidates for sampled people were refused, and why
 VERSIONED = ("diffusers", "insightface", "numpy", "onnxruntime", "opencv-python", "pillow", "pyarrow", "torch")  # whose change may change bytes
 
 
@@ -90,19 +92,27 @@ class Run:
             from jobs.judging import calibrate_gate, open_pack
             from jobs.models import ReferenceNets
             from jobs.prepare import prepare_tables
+            from jobs.proofs import proofs_of
 
             verify_ledger(read_ledger(BUNDLED))
             pack = open_pack(self.config)
             write_json(folder / "gate.json", vars(calibrate_gate(self.config, pack)))
             size = core_size(self.config.models)
+            proofs = proofs_of(self.config)
             tables = prepare_tables(
                 self.config,
                 planned.plan.spec,
                 planned.screenings,
                 lambda: ReferenceNets(pack, size=size, threads=self.config.threads),
                 sampled_before=self.growth.sampled_before if self.growth else (),
+                accepts=proofs.accepts if proofs else None,
             )
-            return [folder / "gate.json", *(folder / f"{name}.parquet" for name in write_tables(folder, tables))]
+            written = [folder / "gate.json", *(folder / f"{name}.parquet" for name in write_tables(folder, tables))]
+            if proofs:
+                sys.stderr.write(f"prepared: {proofs.line()}\n")
+                write_json(folder / PROOFS, proofs.record())
+                written.append(folder / PROOFS)
+            return written
 
         inputs = {"plan": planned.plan.fingerprint(), **self._models()}
         return run_stage(self.folder, "prepare", inputs, work)

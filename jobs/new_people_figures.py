@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.new_people import PeoplePictures, SeenFaces
+from jobs.eyes import SeenFaces
+from jobs.new_people import PeoplePictures
 from manifests.errors import InputError
 from qc.dataset.leakage import leakage, nearest_gallery
 from qc.dataset.uniqueness import Uniqueness, identity_centres, uniqueness

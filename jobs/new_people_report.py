@@ -22,6 +22,7 @@ def page(
         f"# {about['people']} sampled people x {len(about['words'])} expressions",
         "## Distinct from each other",
         _table(["figure", *distinct], _distinct_rows(distinct)),
+        *_chosen_by(about["proofs"]),
         f"Of the vectors that the people were sampled as, before any face was made, {vectors.observed:,} of {vectors.num_pairs:,} pairs reach the auditor's "
         f"threshold {vectors.threshold:.3f} (highest cosine {_number(vectors.max_cosine)}).",
         "## Faces found",
@@ -41,6 +42,18 @@ def page(
         "embeddings reaches it. Means lie nearer to each other than single pictures, so the number to compare with is that of held-out people, not 0.001.",
     ]
     return "\n\n".join([*parts, "## How it was measured", "\n".join(f"- {fact}" for fact in facts)]) + "\n"
+
+
+def _chosen_by(proofs: dict[str, Any] | None) -> list[str]:
+    if proofs is None:
+        return ["The people were taken as the prior draws them (proofs=0)."]
+    pairs, refused = proofs["people"] * (proofs["people"] - 1) // 2, proofs["refused"]
+    return [
+        f"People were chosen by {proofs['proofs']} pictures of each that are none of those measured here: {proofs['people']:,} of {proofs['candidates']:,} "
+        f"candidates. {refused['earlier_person']:,} were refused because they come within {_number(proofs['limit'])} of an earlier person, "
+        f"{refused['training_person']:,} because of a training person and {refused['no_face']:,} because a picture shows no face. On the pictures that they "
+        f"were chosen by none of the {pairs:,} pairs of people match (highest cosine {_number(proofs['max_cosine'])})."
+    ]
 
 
 def _distinct_rows(distinct: Mapping[str, Distinctness]) -> list[list[str]]:

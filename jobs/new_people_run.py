@@ -11,12 +11,14 @@ from rich.progress import Progress
 from jobs.bundle import BUNDLED, core_folder
 from jobs.conditions import AUDITOR
 from jobs.config import RunConfig
+from jobs.eyes import Eye, look, open_eyes
 from jobs.figure_config import about_core, about_machine
 from jobs.files import write_json, write_whole
 from jobs.images import encode
-from jobs.new_people import Eye, PeoplePictures, auditor_vectors, draw_people, look, open_eyes, people_config
+from jobs.new_people import PeoplePictures, auditor_vectors, draw_people, people_config, people_tables
 from jobs.new_people_figures import TARGET_FMR, detection, distinctness, matches, people_leakage
 from jobs.new_people_report import page
+from jobs.proofs import proofs_of
 from jobs.summary_pictures import read_gallery
 from qc.calibration import CALIBRATION_FILE, find_calibration, read_calibrations
 from qc.report.contact_sheet import contact_sheet
@@ -26,20 +28,27 @@ SHEET_PEOPLE = 12
 SHEET_WORDS = 8
 
 
-def run_people(config: RunConfig, out: Path, *, num_people: int, num_expressions: int, pack: Path | None = None) -> dict[str, Any]:
+def run_people(
+    config: RunConfig, out: Path, *, num_people: int, num_expressions: int, num_proofs: int, pack: Path | None = None
+) -> dict[str, Any]:
     """Writes people.json, people.md and people.png, and returns what people.json holds.
 
-    config  core, sampler, dtype, device, threads, batch_size and seed of a recipe
-    pack    insightface folder whose detector and recogniser look too
+    config      core, sampler, dtype, device, threads, batch_size and seed of a recipe
+    num_proofs  pictures by which people are chosen, as identities.sampled.proofs of a recipe; those that are measured are others
+    pack       insightface folder whose detector and recogniser look too
     """
-    config = people_config(config, num_people=num_people, num_expressions=num_expressions)
+    config = people_config(config, num_people=num_people, num_expressions=num_expressions, num_proofs=num_proofs)
+    proofs = proofs_of(config)
     eyes = open_eyes(pack, threads=config.threads)
     auditor, *_ = eyes
     threshold = find_calibration(read_calibrations(BUNDLED / CALIBRATION_FILE), auditor.recogniser.sha256, TARGET_FMR).require().threshold
     console = Console()
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("making pictures", total=num_people * num_expressions)
-        pictures = draw_people(config, tick=lambda rows: bar.advance(task, rows))
+        choosing = bar.add_task("choosing people", total=None)
+        rows, tables = people_tables(config, proofs)
+        bar.remove_task(choosing)
+        task = bar.add_task("making pictures", total=len(rows))
+        pictures = draw_people(config, rows, tables, tick=lambda done: bar.advance(task, done))
         bar.add_task("measuring", total=None)
         seen = {eye.name: look(eye, pictures.images_rgb) for eye in eyes}
         detections = {eye.detector_name: detection(seen[eye.name], pictures.people) for eye in eyes}
@@ -48,9 +57,9 @@ def run_people(config: RunConfig, out: Path, *, num_people: int, num_expressions
         distinct = {
             eye.name: distinctness(seen[eye.name], pictures, threshold if eye is auditor else None, held_out if eye is auditor else None) for eye in eyes
         }
-        vectors = matches(auditor_vectors(config), threshold)
+        vectors = matches(auditor_vectors(tables), threshold)
         leaked = None if gallery is None else people_leakage(seen[AUDITOR], pictures, gallery)
-    about = _about(config, eyes)
+    about = _about(config, eyes) | {"proofs": None if proofs is None else proofs.record()}
     record = {
         **about,
         "faces_found": plain(detections),

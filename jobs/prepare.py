@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from generator.identity_prior import sample_identities
+from generator.identity_prior import Accepts, sample_identities
 from jobs.axes import Screenings, sampled_name
 from jobs.bundle import EXPRESSION_BANK, IDENTITY_PRIOR, SCENE_BANK
 from jobs.conditions import ConditionTables, Person, Scene, ShownExpression, read_rows, recognisers_of, scene_of_row, shown_expression
@@ -42,17 +42,18 @@ class _Pictures:
 
 
 def prepare_tables(config: RunConfig, spec: PlanSpec, screenings: Screenings, open_nets: OpenNets, *,
-                   sampled_before: Sequence[int] = ()) -> ConditionTables:  # fmt: skip
+                   sampled_before: Sequence[int] = (), accepts: Accepts | None = None) -> ConditionTables:  # fmt: skip
     """Condition tables of a plan. `open_nets` is called only when there are photographs to read.
 
     sampled_before  how many people were sampled before each extension of the run; those keep their embeddings to the last bit
+    accepts         whether a candidate may be a sampled person (jobs.proofs); None: whoever the prior draws
     """
     pictures = _Pictures(open_nets)
     scenes = _scenes(config, spec, screenings, pictures)
     if config.mode == "reenact":
         people = [scene.person for scene in scenes]
     else:
-        people = _people_of_folder(config, screenings.identities, pictures) + _sampled_people(config, sampled_before)
+        people = _people_of_folder(config, screenings.identities, pictures) + _sampled_people(config, sampled_before, accepts)
     return ConditionTables(people, _expressions(config, spec, screenings.expressions, pictures), scenes)
 
 
@@ -70,11 +71,11 @@ def _people_of_folder(config: RunConfig, screening: Screening | None, pictures: 
     return people
 
 
-def _sampled_people(config: RunConfig, before: Sequence[int]) -> list[Person]:
+def _sampled_people(config: RunConfig, before: Sequence[int], accepts: Accepts | None) -> list[Person]:
     count = config.identities.sampled.count
     if not count:
         return []
-    embeddings = sample_identities(IDENTITY_PRIOR, count, config.seed, grown_from=before)
+    embeddings = sample_identities(IDENTITY_PRIOR, count, config.seed, grown_from=before, accepts=accepts)
     return [
         Person(identity_id=sampled_name(index), source="sampled", embeddings={name: rows[index] for name, rows in embeddings.items()})
         for index in range(count)

@@ -22,6 +22,7 @@ class SampledSection:
     """New people from the identity prior."""
 
     count: int = 0  # people; 0: none are sampled
+    proofs: int = 3  # pictures drawn of each, by which the auditor must tell it from earlier and from training people; 0: embeddings alone decide
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,8 +56,35 @@ def test_saved_prior_samples_the_same_people(tmp_path: Path):
 
 
 def test_too_many_people_are_refused_with_a_remedy():
-    with pytest.raises(InputError, match="Ask for fewer identities"):
+    with pytest.raises(InputError, match=r"2 of 10 people were found.*200 come closer.*0 were refused.*Ask for fewer people"):
         small_prior(apart=-0.5).sample(10, 0)
+
+
+def test_who_is_refused_is_nobody():
+    prior = small_prior()
+    asked = []
+
+    def accepts(embeddings):
+        asked.append(embeddings)
+        return len(asked) % 3 == 0
+
+    people = prior.sample(3, 5, accepts=accepts)
+    assert len(asked) == 9 and set(asked[0]) == {"one", "two", "gate"}
+    for name, rows in people.items():
+        assert np.allclose(rows, [each[name] for each in asked[2::3]], atol=1e-6)
+    assert np.allclose(asked[0]["one"], prior.sample(1, 5)["one"][0])
+
+
+def test_a_longer_list_starts_with_the_shorter_one_also_when_some_are_refused():
+    prior = small_prior()
+    short, long = (prior.sample(count, 5, accepts=lambda embeddings: bool(embeddings["one"][0] > 0)) for count in (3, 9))
+    assert all(np.allclose(short[name], long[name][:3], atol=1e-6) for name in short)
+    assert (long["one"][:, 0] > 0).all()
+
+
+def test_refusing_everybody_is_an_error_that_counts_them():
+    with pytest.raises(InputError, match=r"0 of 2 people were found, and none of 7 draws.*7 were refused by their faces.*identities.sampled.proofs=0"):
+        small_prior().sample(2, 0, accepts=lambda embeddings: False, max_tries=7)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a prior"])

@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from jobs.cli import main
+from jobs.eyes import SeenFaces
 from jobs.figure_config import figure_config
-from jobs.new_people import PeoplePictures, SeenFaces, auditor_vectors, people_config
+from jobs.new_people import PeoplePictures, auditor_vectors, people_config, people_tables
 from jobs.new_people_figures import detection, distinctness, people_leakage
 from manifests.errors import ConfigError, InputError
 from qc.report.inputs import Gallery
@@ -46,7 +47,8 @@ def test_recipe_has_the_people_and_the_affectnet_classes_first(bundled):
     config = people_config(figure_config(), num_people=30, num_expressions=9)
     assert config.identities.sampled.count == 30
     assert config.expressions.words[:2] == ("neutral", "happiness") and len(config.expressions.words) == 9
-    assert auditor_vectors(config).shape[0] == 30
+    rows, tables = people_tables(config, None)
+    assert len(rows) == 270 and auditor_vectors(tables).shape[0] == 30
     for wrong in ((1, 5), (5, 1), (5, 500)):
         with pytest.raises(ConfigError, match="2 or more people"):
             people_config(figure_config(), num_people=wrong[0], num_expressions=wrong[1])
@@ -100,13 +102,14 @@ def test_copy_of_a_training_person_is_the_nearest_of_all():
 
 def test_faces_of_three_people(bundled, shared, tmp_path):
     pack = shared / "models" / "insightface" / "buffalo_mini"
-    command = ["people", "--count", "3", "--expressions", "2", "--pack", str(pack), "--out", str(tmp_path), *QUICK]
+    command = ["people", "--count", "3", "--expressions", "2", "--proofs", "1", "--pack", str(pack), "--out", str(tmp_path), *QUICK]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "people.json").read_text())
     assert set(record["distinct"]) == {"auditor", "w600k_mbf_dq"} and set(record["faces_found"]) == {"face_detector", "buffalo_mini"}
     assert record["distinct"]["auditor"]["threshold"] is None  # 12 pairs are too few for a rate of 1e-3
     assert record["distinct"]["auditor"]["calibrated_threshold"] > 0.5
+    assert record["proofs"]["people"] == 3 and record["proofs"]["max_cosine"] < record["proofs"]["limit"]
     assert len(record["leakage"]["nearest"]) == 3 and record["leakage"]["num_gallery"] == 1140
     assert "not estimable" in (tmp_path / "people.md").read_text()
     with Image.open(tmp_path / "people.png") as sheet:

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from generator.identity_prior import sample_identities
+from jobs.bundle import IDENTITY_PRIOR
+from jobs.cli import main
+from jobs.conditions import read_tables
+from jobs.config import RunConfig, config_from_words
+from jobs.proofs import Proofs, proofs_of
+
+WORDS = ("identities.sampled.count=3", "identities.sampled.proofs=2", "sampler.kind=consistency", "sampler.steps=1", "models.dtype=bfloat16")
+
+
+def recipe(*words: str) -> RunConfig:
+    return config_from_words([*WORDS, *words])
+
+
+def candidate(number: int) -> dict[str, np.ndarray]:
+    return {name: rows[number] for name, rows in sample_identities(IDENTITY_PRIOR, 4, 0).items()}
+
+
+@pytest.fixture(scope="module")
+def judged(bundled) -> tuple[Proofs, list[bool]]:
+    """Proofs that were asked about a person, about the same one again, and about others."""
+    proofs = Proofs(recipe("qc.gallery=null"))
+    return proofs, [proofs.accepts(candidate(number)) for number in (0, 0, 1, 2, 3)]
+
+
+def test_somebody_who_is_there_already_is_refused(judged):
+    proofs, answers = judged
+    assert not answers[1]
+    assert proofs.record()["refused"]["earlier_person"] >= answers[0]
+
+
+def test_record_counts_everybody_once(judged):
+    proofs, answers = judged
+    record = proofs.record()
+    assert record["candidates"] == len(answers) == record["people"] + sum(record["refused"].values())
+    assert record["people"] == sum(answers) >= 2
+    assert f"{sum(answers)} people of 5 candidates by 2 proofs each" in proofs.line()
+
+
+def test_those_taken_keep_below_the_limit(judged):
+    record = judged[0].record()
+    assert record["max_cosine"] < record["limit"] < 1
+    assert record["training_limit"] < 1
+
+
+def test_the_same_question_has_the_same_answer(judged):
+    again = Proofs(recipe())
+    assert [again.accepts(candidate(number)) for number in (0, 0, 1, 2, 3)] == judged[1]
+    assert again.record() == judged[0].record()
+
+
+def test_who_looks_like_a_training_person_is_refused(bundled, tmp_path):
+    """The gallery of a recipe that holds the very faces of the candidate."""
+    from jobs.conditions import Person
+    from jobs.proofs import _Stage
+
+    centre = _Stage(recipe()).centre(Person(identity_id="x", source="sampled", embeddings=candidate(0)))
+    assert centre is not None
+    proofs = Proofs(recipe(f"qc.gallery={write_gallery(tmp_path / 'gallery.parquet', centre)}"))
+    assert not proofs.accepts(candidate(0))
+    assert proofs.record()["refused"] == {"no_face": 0, "training_person": 1, "earlier_person": 0}
+
+
+def write_gallery(path, centre):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    draw = np.random.default_rng(0)
+    others = draw.standard_normal((1100, len(centre)))
+    rows = np.concatenate([others / np.linalg.norm(others, axis=1, keepdims=True), centre[None]]).astype(np.float32)
+    sets = ["held-out"] * 50 + ["training"] * (len(rows) - 50)
+    pq.write_table(pa.table({"identity_id": [f"p{i}" for i in range(len(rows))], "set": sets, "auditor": rows.tolist()}), path)
+    return path
+
+
+@pytest.mark.parametrize("words", [("identities.sampled.proofs=0",), ("identities.sampled.count=0",), ("mode=reenact",)])
+def test_some_recipes_need_no_proofs(words):
+    assert proofs_of(recipe(*words)) is None
+
+
+def test_pictures_of_another_size_are_proofs_too(bundled):
+    from jobs.proofs import _at_size, _scenes
+
+    scene = _scenes(recipe())[0]
+    larger = _at_size(scene, 256)
+    assert np.allclose(larger.landmarks5_px, 2 * scene.landmarks5_px)
+    from jobs.images import decode_grey, decode_rgb
+
+    assert decode_rgb(larger.image_png).shape == (256, 256, 3) and set(np.unique(decode_grey(larger.face_mask_png))) == {0, 255}
+
+
+def test_a_run_keeps_the_record_of_its_proofs_and_an_extension_keeps_its_people(bundled, tmp_path):
+    folder = str(tmp_path / "run")
+    words = [*WORDS, "expressions.words=[neutral]", "scenes.bundled=1", "seed=3", "max_attempts=1"]
+    result = CliRunner().invoke(main, ["run", "smallest", "--out", folder, "--local", *words])
+    assert result.exit_code in (0, 4), result.output
+    assert "prepared: 3 people of" in result.output
+    record = json.loads((tmp_path / "run" / "conditions" / "proofs.json").read_text())
+    assert record["people"] == 3 and record["proofs"] == 2
+    before = read_tables(tmp_path / "run" / "conditions").people
+    result = CliRunner().invoke(main, ["run", "smallest", "--out", folder, "--local", "--extend", *words, "identities.sampled.count=4"])
+    assert result.exit_code in (0, 4), result.output
+    after = read_tables(tmp_path / "run" / "conditions").people
+    assert set(after) - set(before) == {"sampled-000003"}
+    for name, person in before.items():
+        assert all(np.array_equal(rows, after[name].embeddings[encoder]) for encoder, rows in person.embeddings.items())
