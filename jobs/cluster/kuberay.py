@@ -55,6 +55,7 @@ def rayjob(order: Order, machines: Machines, *, image: str, claim: tuple[str, st
         "machines": machines.count,
         "worker_requests": {"cpu": machines.cpus, **memory},
         "worker_limits": {**memory, **({GPU: machines.gpus} if machines.gpus else {})},
+        "worker_start": {"object-store-memory": str(machines.store_bytes(order.config))},
         "worker_mounts": mounts,
         "worker_volumes": volumes,
     }

@@ -9,10 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from jobs.bundle import core_size
 from jobs.config import RunConfig, find_recipe, flatten, load_config
-from manifests.errors import ConfigError
+from jobs.executors import IN_FLIGHT
+from jobs.ray_executor import IN_FLIGHT_WITH_JUDGES
+from jobs.ray_session import store_bytes
+from manifests.errors import ConfigError, WeightsError
 
 PATH_KEYS = ("identities.path", "expressions.path", "scenes.path", "qc.calibration", "models.core", "models.pack")
+LARGEST_PICTURE = 1024  # side, pixels: of a core whose folder isn't here to ask
 STOP_SECONDS = 60  # what a driver is given to save its state, before it is killed
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")  # a Kubernetes name (RFC 1123 label), short enough for the suffixes that KubeRay adds
 
@@ -37,6 +42,16 @@ class Machines:
         if self.gpus:
             return max(1, int(self.gpus / (config.placement.gpus_per_worker or 1)))
         return max(1, self.cpus // config.threads)
+
+    def store_bytes(self, config: RunConfig) -> int:
+        """Shared memory that Ray needs on one machine: by the same formula as on this one, for all workers that have room there."""
+        workers = max(self.workers_each(config), -(-config.workers // self.count))
+        in_flight = IN_FLIGHT_WITH_JUDGES if config.placement.judges else IN_FLIGHT
+        try:
+            size = core_size(config.models)
+        except WeightsError:  # a core that only the cluster's machines have
+            size = LARGEST_PICTURE
+        return store_bytes(workers=workers, in_flight=in_flight, batch_bytes=config.batch_size * size**2 * 3)
 
 
 @dataclass(frozen=True, kw_only=True)

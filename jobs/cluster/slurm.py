@@ -11,7 +11,7 @@ from jobs.cluster.order import Machines, Order
 def ray_script(order: Order, machines: Machines) -> str:
     """For `sbatch`: all machines as one Ray cluster with one driver on the first."""
     gpu_line = f"#SBATCH --gpus-per-node={machines.gpus}\n" if machines.gpus else ""
-    return fill("ray.sbatch", {**_shared(order, machines), "gpus": machines.gpus, "gpu_line": gpu_line})
+    return fill("ray.sbatch", {**_shared(order, machines), "gpus": machines.gpus, "gpu_line": gpu_line, "store": machines.store_bytes(order.config)})
 
 
 def array_script(order: Order, machines: Machines) -> str:

@@ -1,7 +1,8 @@
 """The fields of a KubeRay RayJob and of a ConfigMap that facemint writes, with their types and what is required.
 
-Source: the Go types of ray-project/kuberay, ray-operator/apis/ray/v1/rayjob_types.go and raycluster_types.go (ray.io/v1; authOptions since v1.5.1),
-and Kubernetes core/v1 PodTemplateSpec and ConfigMap. Unknown fields are refused, as `kubectl apply` does with field validation.
+Source: the Go types of ray-project/kuberay, ray-operator/apis/ray/v1/rayjob_types.go and raycluster_types.go (ray.io/v1), of authOptions the release notes
+of KubeRay 1.5.1 and the API reference of 1.6.2 (disabled, token), and
+Kubernetes core/v1 PodTemplateSpec and ConfigMap. Unknown fields are refused, as `kubectl apply` does with field validation.
 """
 
 from __future__ import annotations

@@ -70,3 +70,15 @@ def test_names_are_labels():
     for name in ("", "Big", "-a", "a-", "a b", "1a", "a" * 41, "a\n"):
         with pytest.raises(ConfigError, match="is no name for a job"):
             compose_order("fer", [], out="/data/run", name=name)
+
+
+@pytest.mark.parametrize(("words", "workers"), [((), 8), (("workers=40",), 20)])
+def test_shared_memory_of_a_machine_is_for_all_of_its_workers(words, workers):
+    order = compose_order("smallest", ["batch_size=512", *words], out="s3://bucket/run")
+    assert Machines(count=2, cpus=8, gpus=0, hours=1).store_bytes(order.config) == workers * 2 * 512 * 128 * 128 * 3 * 2 + (64 << 20)
+
+
+def test_a_core_that_only_the_cluster_has_is_taken_as_a_large_one():
+    small, unknown = (compose_order("smallest", ["batch_size=512", *words], out="s3://bucket/run") for words in ((), ("models.core=/cluster/core",)))
+    machines = Machines(count=1, cpus=2, gpus=0, hours=1)
+    assert machines.store_bytes(unknown.config) > 40 * machines.store_bytes(small.config)
