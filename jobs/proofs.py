@@ -129,7 +129,9 @@ class _Stage:
         from generator.loading import load_core
 
         torch.set_num_threads(THREADS)
-        on_gpu = config.device == "cuda" and torch.cuda.is_available()  # who prepares may have no GPU where the workers have some
+        on_gpu = config.device == "cuda" and torch.cuda.is_available()
+        if config.device == "cuda" and not on_gpu:  # who prepares may have no GPU where the workers have some
+            sys.stderr.write("preparing: this machine has no GPU, so its CPU draws the proofs of sampled people (identities.sampled.proofs=0 draws none)\n")
         self._core: Core = load_core(core_folder(config.models), device="cuda" if on_gpu else "cpu", dtype=config.models.dtype)
         self._encoders = list(self._core.conditions.config.identity_dims)  # type: ignore[attr-defined]
         self._sampler = sampler_of(config)

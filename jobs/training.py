@@ -35,7 +35,7 @@ KEYS: dict[str, type] = {
 }  # fmt: skip
 SMALLEST = {"steps": 1, "batch_size": 1, "learning_rate": 0.0, "perceptual_every": 0, "identity_weight": 0.0, "expression_weight": 0.0}
 DIFFUSION = ("sfsr", "few_steps")
-ONLY_OF = {"perceptual_every": DIFFUSION, "identity_weight": DIFFUSION, "expression_weight": DIFFUSION, "start": ("sfsr",)}  # keys that few parts have
+ONLY_OF = {"perceptual_every": DIFFUSION, "identity_weight": DIFFUSION, "expression_weight": DIFFUSION, "start": DIFFUSION}  # keys that few parts have
 
 
 def run_training(
@@ -53,8 +53,8 @@ def run_training(
     what       a part of TRAINABLES, "banks", "ledger" (weights.json and model cards of what is there), or "all" in order
     corpus     folder with the corpus shards
     work       folder for checkpoints, caches and cards/NAME.json; None: facemint-training
-    overrides  steps=, batch_size=, learning_rate=; of sfsr and few_steps perceptual_every=, identity_weight=, expression_weight=; of sfsr start=
-               (a core folder to go on with, or "bundled")
+    overrides  steps=, batch_size=, learning_rate=; of sfsr and few_steps perceptual_every=, identity_weight=, expression_weight=, start= (a core
+               folder to go on with, or "bundled")
     bundled    folder that exports go to, laid out as generator/bundled; None: WORK/bundled
     threads    CPU threads; None: one per core. Sums are cut by thread, so the last digits of a training depend on it.
     """

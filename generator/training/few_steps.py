@@ -63,17 +63,22 @@ class FewStepsTask:
 
     pairs       the SFSR task whose rows and trained network, the teacher, are used; the network is frozen
     perceptual  identity and expression losses of the pictures that whole swaps lead to; None: consistency alone
+    start       additions of another denoiser of this shape to go on with; None: fresh ones, which are nothing
     """
 
     name = "few_steps"
 
-    def __init__(self, pairs: SFSRTask, prediction_type: PredictionType, config: FewStepsConfig, *, perceptual: PerceptualLosses | None = None) -> None:
+    def __init__(self, pairs: SFSRTask, prediction_type: PredictionType, config: FewStepsConfig, *, perceptual: PerceptualLosses | None = None,
+                 start: FewSteps | None = None) -> None:  # fmt: skip
         self.perceptual = perceptual
         self.pairs, self.corpus, self.config, self.prediction_type = pairs, pairs.corpus, config, prediction_type
         self.teacher = pairs.network.requires_grad_(False).eval()
         denoiser = self.teacher.denoiser
         settings = FewStepSettings(guidance=config.guidance, phases=config.phases, rank=config.rank, denoiser_sha256=fingerprint(denoiser))
-        self.network = Distillation(FewSteps(denoiser, settings), FewSteps(denoiser, settings))
+        student = FewSteps(denoiser, settings)
+        if start is not None:
+            student.load_state_dict(start.state_dict())
+        self.network = Distillation(student, FewSteps(denoiser, settings))
         self.alphas = torch.cat([torch.ones(1), pairs.alphas])  # [t + 1]; the first is that of clean latents
 
     def loss(self, draw: np.random.Generator, batch_size: int, step: int) -> tuple[Tensor, dict[str, float]]:

@@ -11,9 +11,9 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from generator.denoiser import DenoiserInputs
+from generator.denoiser import DenoiserInputs, SFSRDenoiser
 from generator.diffsfsr import DiffSFSR
-from generator.few_steps import FILE_NAME, read_few_steps
+from generator.few_steps import FILE_NAME, FewSteps, read_few_steps
 from generator.loading import load_core
 from generator.masks import hole, latent_mask
 from generator.patch_autoencoder import PatchAutoencoder
@@ -44,8 +44,11 @@ def source(bundled: Path) -> Path:
     return bundled if (bundled / "core" / "core.json").is_file() else BUNDLED
 
 
-def build(corpus: Corpus, work: Path, bundled: Path, config: FewStepsConfig | None = None) -> FewStepsTask:
-    """The task on all identities that are not held out; latents and embeddings are kept in the work folder, as for sfsr."""
+def build(corpus: Corpus, work: Path, bundled: Path, config: FewStepsConfig | None = None, *, start: Path | None = None) -> FewStepsTask:
+    """The task on all identities that are not held out; latents and embeddings are kept in the work folder, as for sfsr.
+
+    start  core folder whose few-step weights are trained further, after its denoiser changed or not; None: fresh ones
+    """
     folder = source(bundled)
     core = load_core(folder / "core")
     if not isinstance(core.autoencoder, PatchAutoencoder):
@@ -57,10 +60,19 @@ def build(corpus: Corpus, work: Path, bundled: Path, config: FewStepsConfig | No
         SFSRConfig(drop_identity=0, drop_expression=0, drop_both=0), channel_scale=core.autoencoder.deviation,
     )  # fmt: skip
     config = config or FewStepsConfig()
+    begun = None if start is None else started(start / FILE_NAME, core.denoiser, config)
     perceptual = None
     if config.perceptual_every:
         perceptual = perceptual_losses(core.autoencoder, folder, identity_weight=config.identity_weight, expression_weight=config.expression_weight)
-    return FewStepsTask(pairs, core.schedule.prediction_type, config, perceptual=perceptual)
+    return FewStepsTask(pairs, core.schedule.prediction_type, config, perceptual=perceptual, start=begun)
+
+
+def started(path: Path, denoiser: SFSRDenoiser, config: FewStepsConfig) -> FewSteps:
+    """Few-step weights to go on with. Raises WeightsError when they are of another rank than the config asks for, or not to be read."""
+    found = read_few_steps(path, denoiser)
+    if found.settings.rank != config.rank:
+        raise WeightsError(f'few steps: "{path}" has additions of rank {found.settings.rank}, expected {config.rank}. Start without it.')
+    return found
 
 
 def export(task: FewStepsTask, corpus: Corpus, work: Path, bundled: Path) -> dict[str, float]:

@@ -48,7 +48,7 @@ class TrainingOptions:
     perceptual_every: int | None = None  # of the denoiser and the few-step weights
     identity_weight: float | None = None  # of their perceptual losses
     expression_weight: float | None = None
-    start: Path | None = None  # core folder whose denoiser is trained further
+    start: Path | None = None  # core folder whose denoiser, or whose few-step weights, are trained further
 
     def change(self, config: ConfigType) -> ConfigType:
         """A task's choices with those of the user."""
@@ -143,7 +143,7 @@ def _build_sfsr(corpus: Corpus, place: Place, options: TrainingOptions) -> Task:
 
 
 def _build_few_steps(corpus: Corpus, place: Place, options: TrainingOptions) -> Task:
-    return few_steps_parts.build(corpus, place.work, place.bundled, options.change(FewStepsConfig()))
+    return few_steps_parts.build(corpus, place.work, place.bundled, options.change(FewStepsConfig()), start=options.start)
 
 
 # In the order in which they need one another.

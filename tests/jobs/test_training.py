@@ -44,7 +44,7 @@ def test_unknown_part_is_named_with_the_choices_and_the_nearest(tmp_path):
         ("gate", "steps=many", "expected a whole number"),
         ("gate", "steps=0", "expected 1 or more"),
         ("gate", "perceptual_every=4", 'gate has no key "perceptual_every"'),
-        ("few_steps", "start=bundled", 'few_steps has no key "start"'),
+        ("face_parser", "start=bundled", 'face_parser has no key "start"'),
         ("all", "start=bundled", 'all has no key "start"'),
         ("sfsr", "identity_weight=-1", "identity_weight is -1, expected 0.0 or more"),
         ("banks", "steps=3", 'banks has no key "steps"'),
@@ -63,6 +63,7 @@ def test_overrides_become_options():
 
 def test_start_is_a_core_folder_or_the_one_that_comes_with_facemint():
     assert parse_options("sfsr", ["start=bundled"]).start == BUNDLED / "core"
+    assert parse_options("few_steps", ["start=bundled"]).start == BUNDLED / "core"
     assert parse_options("sfsr", ["start=some/core"]).start == Path("some/core")
 
 

@@ -230,3 +230,24 @@ def test_core_without_a_patch_autoencoder_is_refused(few: Corpus, tmp_path: Path
     save_core(tiny.core(), tmp_path / "core")
     with pytest.raises(WeightsError, match="no patch autoencoder"):
         few_steps_parts.build(few, tmp_path, tmp_path)
+
+
+def test_a_training_that_goes_on_starts_with_the_additions_of_the_one_before(few: Corpus, tmp_path: Path):
+    trained = task(few, tmp_path / "first")
+    train(trained, LOOP, tmp_path / "first", say=silent)
+    pairs = small_task(few, tmp_path / "second", KEPT)
+    with torch.no_grad():
+        next(pairs.network.denoiser.parameters()).add_(0.1)  # the denoiser changed meanwhile
+    begun = FewStepsTask(pairs, "v_prediction", CONFIG, start=trained.network.student)
+    for part in (begun.network.student, begun.network.target):
+        assert all(torch.equal(value, trained.network.student.state_dict()[name]) for name, value in part.state_dict().items())
+    assert begun.network.student.settings.denoiser_sha256 != trained.network.student.settings.denoiser_sha256
+
+
+def test_additions_of_another_rank_are_no_start(few: Corpus, tmp_path: Path):
+    trained = task(few, tmp_path)
+    trained.network.student.save(tmp_path / "few_steps.safetensors")
+    denoiser = trained.teacher.denoiser
+    assert few_steps_parts.started(tmp_path / "few_steps.safetensors", denoiser, CONFIG).settings.rank == 4
+    with pytest.raises(WeightsError, match="additions of rank 4, expected 8"):
+        few_steps_parts.started(tmp_path / "few_steps.safetensors", denoiser, dataclasses.replace(CONFIG, rank=8))
