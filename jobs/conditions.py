@@ -22,6 +22,7 @@ from manifests.rows import AS_BACKGROUND, ConditionBatch
 
 GATE, AUDITOR = "gate", "auditor"
 NEUTRAL = "neutral"
+PROOFS = "proofs.json"  # beside the tables: how many candidates for sampled people were refused, and why
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from importlib import metadata
 
 from jobs.axes import Screenings, input_hashes, plan_spec, screen_folders
 from jobs.bundle import BUNDLED, bundle_id, core_size, facemint_version, weight_hashes
-from jobs.conditions import write_tables
+from jobs.conditions import PROOFS, write_tables
 from jobs.config import RunConfig
 from jobs.executors import Executor, InlineExecutor
 from jobs.extend import check_same_recipe, earlier_runs, extend_run, plan_of_run, read_growth, renew_stages
@@ -31,7 +31,6 @@ from manifests.ledger import read_ledger, verify_ledger
 from manifests.planner import Plan, manifest_parts
 from manifests.records import RunRecord
 
-PROOFS = "proofs.json"  # in conditions/: how many candidates for sampled people were refused, and why
 VERSIONED = ("diffusers", "insightface", "numpy", "onnxruntime", "opencv-python", "pillow", "pyarrow", "torch")  # whose change may change bytes
 
 

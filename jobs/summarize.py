@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobs.bundle import BUNDLED, facemint_version
+from jobs.conditions import PROOFS
 from jobs.config import RunConfig, load_config
 from jobs.extend import GENERATIONS
 from jobs.files import read_json, sha256_of, write_json, write_whole
@@ -74,6 +75,7 @@ def report_inputs(folder: Location, markers: dict[str, dict[str, Any]]) -> Repor
         embedded=embedded,
         people=read_people(folder),
         gallery=gallery,
+        chosen=_chosen(folder),
         candidates=copy_candidates(folder, markers, tables.attempts, tables.labels, embedded=embedded, gallery=gallery),
         reference=read_reference(),
         classes={word.word: word.affectnet8 for word in vocabulary()},
@@ -84,6 +86,15 @@ def report_inputs(folder: Location, markers: dict[str, dict[str, Any]]) -> Repor
         versions=record.versions,
         marking=tables.marking,
     )
+
+
+def _chosen(folder: Location) -> tuple[int, int] | None:
+    """Sampled people, and the candidates that they were taken from by their proofs."""
+    path = folder / "conditions" / PROOFS
+    if not path.is_file():
+        return None
+    record = read_json(path)
+    return int(record["people"]), int(record["candidates"])
 
 
 def _write_report(folder: Location, markers: dict[str, dict[str, Any]]) -> list[Location]:

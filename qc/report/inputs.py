@@ -121,6 +121,7 @@ class ReportInputs:
     models: Sequence[Weight]
     versions: Mapping[str, str]
     marking: Sequence[str] = ()
+    chosen: tuple[int, int] | None = None  # sampled people and the candidates that the auditor took them from; None: it chose nobody
     candidates: Candidates | None = None  # None: copies are looked for among the embedded pictures alone
 
     def __post_init__(self) -> None:

@@ -128,6 +128,12 @@ def _known(inputs: ReportInputs, counted: Mapping[str, Any], sections: Mapping[s
         known.append(f"Figures that need pixels are of a spread of {len(inputs.embedded.row):,} of {counted['attempts']:,} attempts.")
     if sections["leakage"] is not None:
         known.append("Leakage compares single pictures with centres of people, which lowers their cosines a little; the references are compared beside.")
+    if inputs.chosen is not None:
+        known.append(
+            f"The auditor took the {inputs.chosen[0]:,} sampled people from {inputs.chosen[1]:,} candidates, by a few pictures that are not in this data set: "
+            "those that it could not tell from an earlier or a training person were left out. It decided on no picture, but its figures of different people, "
+            "false matches, uniqueness and leakage, are of people that it tells apart."
+        )
     if inputs.uncommitted:
         known.append(f"{inputs.uncommitted:,} slots are of shards that are not finished; they are not in this report.")
     return known

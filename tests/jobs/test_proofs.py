@@ -105,6 +105,8 @@ def test_a_run_keeps_the_record_of_its_proofs_and_an_extension_keeps_its_people(
     assert "prepared: 3 people of" in result.output
     record = json.loads((tmp_path / "run" / "conditions" / "proofs.json").read_text())
     assert record["people"] == 3 and record["proofs"] == 2
+    known = json.loads((tmp_path / "run" / "qc_report.json").read_text())["limits"]["known"]
+    assert any(f"took the 3 sampled people from {record['candidates']} candidates" in line for line in known)
     before = read_tables(tmp_path / "run" / "conditions").people
     result = CliRunner().invoke(main, ["run", "smallest", "--out", folder, "--local", "--extend", *words, "identities.sampled.count=4"])
     assert result.exit_code in (0, 4), result.output

@@ -36,7 +36,7 @@ def verification(report: dict[str, Any], tiles: Tiles) -> str:
     """Histograms, DET, the table of operating points, and the cosine by expression."""
     identity = report["identity"]
     parts = [
-        note("The gate decided which pictures stay. The auditor is another model that decided nothing: believe its figures. Mated comparisons are of a picture "
+        note("The gate decided which pictures stay. The auditor is another model that decided on none: believe its figures. Mated comparisons are of a picture "
              "with its own person, non-mated ones with the other people of the run.")
     ]  # fmt: skip
     parts.append(columns(*[_scores(identity.get(key), key, name) for key, name in SIDES], _det(identity)))
