@@ -33,7 +33,6 @@ TARGET_FMR = 1e-3
 # Other pictures of two people are a little nearer or farther than their proofs. Among 300 people with five other pictures each, 0.11 % of the pairs that a
 # limit at the threshold itself lets through match there, no fewer than the threshold's own rate; with this distance to it 0.05 %.
 MARGIN = 0.04
-THREADS = 2  # fixed, because sums are ordered by it; nothing else runs while a run is prepared
 WORDS = ("neutral", "sadness", "surprise", "happiness", "fear")  # of the proofs, again and again: the auditor sees expressions too
 CANDIDATE = "candidate"
 TOLD_EVERY_S = 10.0
@@ -128,14 +127,14 @@ class _Stage:
 
         from generator.loading import load_core
 
-        torch.set_num_threads(THREADS)
+        torch.set_num_threads(config.threads)
         on_gpu = config.device == "cuda" and torch.cuda.is_available()
         if config.device == "cuda" and not on_gpu:  # who prepares may have no GPU where the workers have some
             sys.stderr.write("preparing: this machine has no GPU, so its CPU draws the proofs of sampled people (identities.sampled.proofs=0 draws none)\n")
         self._core: Core = load_core(core_folder(config.models), device="cuda" if on_gpu else "cpu", dtype=config.models.dtype)
         self._encoders = list(self._core.conditions.config.identity_dims)  # type: ignore[attr-defined]
         self._sampler = sampler_of(config)
-        self._eye: Eye = open_eyes(None, threads=THREADS)[0]
+        self._eye: Eye = open_eyes(None, threads=config.threads)[0]
         self._scenes, self._expressions = _scenes(config), _expressions()
         self._count = config.identities.sampled.proofs
         calibrations = read_calibrations(BUNDLED / CALIBRATION_FILE)

@@ -58,6 +58,8 @@ def sbatch(words: list[str]) -> int:
         sys.stdout.write(f"{job}\n")
         return 0
     tasks = [(job + number, number if "array" in asked else None) for number in range(first, last + 1)]
+    if "array" in asked:
+        (state / f"array-{job}").write_text(json.dumps([task for task, _ in tasks]))
     # One after the other, but the last two at the same time.
     ended = [run(state, script, arguments, [task]) for task in tasks[:-2]] if len(tasks) > 2 else []
     ended.append(run(state, script, arguments, tasks[-2:] if len(tasks) > 2 else tasks))
@@ -88,7 +90,10 @@ def start(state: Path, script: str, arguments: list[str], task: int, number: int
     """The batch shell of a task; sent the signal to stop when the file stop-after-SECONDS asks for it, on its first start."""
     environment = dict(os.environ, SLURM_JOB_ID=str(task), SLURM_JOB_NUM_NODES="1", SLURM_JOB_NODELIST="127.0.0.1", SLURM_RESTART_COUNT=str(restart))
     if number is not None:
-        environment["SLURM_ARRAY_TASK_ID"] = str(number)
+        array = task - number
+        environment |= {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_ARRAY_JOB_ID": str(array)}
+        if task == json.loads((state / f"array-{array}").read_text())[-1]:  # as SLURM has it: the last one keeps the number of the array
+            environment["SLURM_JOB_ID"] = str(array)
     with (state / f"log-{task}").open("ab") as log:
         process = subprocess.Popen(["bash", script, *arguments], env=environment, stdout=log, stderr=log)
     for order in state.glob(f"stop-{task}-when-*") if restart == 0 else ():
@@ -103,8 +108,15 @@ def start(state: Path, script: str, arguments: list[str], task: int, number: int
 def scontrol(words: list[str]) -> int:
     if words[:2] == ["show", "hostnames"]:
         sys.stdout.write("\n".join(words[2].split(",")) + "\n")
-    elif words[0] == "requeue" and re.fullmatch(r"\d+", words[1]):
-        Path(os.environ["SLURM_SHELL"], f"requeue-{words[1]}").touch()
+    elif words[0] == "requeue" and (named := re.fullmatch(r"(\d+)(?:_(\d+))?", words[1])):
+        state, job = Path(os.environ["SLURM_SHELL"]), int(named[1])
+        array = state / f"array-{job}"
+        if named[2]:
+            tasks = [job + int(named[2])]
+        else:
+            tasks = json.loads(array.read_text()) if array.is_file() else [job]  # the number of an array names all of its tasks
+        for task in tasks:
+            (state / f"requeue-{task}").touch()
     else:
         raise SystemExit(f"slurm_shell: scontrol {words}")
     return 0
