@@ -54,7 +54,10 @@ class Stage:
 
     @staticmethod
     def of(config: RunConfig, *, num_people: int, scene_id: str | None) -> Stage:
-        """The first people of config.seed. scene_id: of the bundled bank; None: the one that looks most straight into the camera."""
+        """The first people of config.seed as the prior draws them, without proofs.
+
+        scene_id  of the bundled bank; None: the one that looks most straight into the camera
+        """
         embeddings = sample_identities(IDENTITY_PRIOR, num_people, config.seed)
         people = tuple(
             Person(identity_id=sampled_name(index), source="sampled", embeddings={name: rows[index] for name, rows in embeddings.items()})

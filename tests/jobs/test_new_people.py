@@ -10,9 +10,10 @@ from PIL import Image
 
 from jobs.cli import main
 from jobs.eyes import SeenFaces
-from jobs.figure_config import figure_config
+from jobs.figure_config import about_machine, figure_config
 from jobs.new_people import PeoplePictures, auditor_vectors, people_config, people_tables
-from jobs.new_people_figures import detection, distinctness, people_leakage
+from jobs.new_people_figures import detection, distinctness, matches, people_leakage
+from jobs.new_people_report import page
 from manifests.errors import ConfigError, InputError
 from qc.report.inputs import Gallery
 
@@ -98,6 +99,20 @@ def test_copy_of_a_training_person_is_the_nearest_of_all():
     assert found.people.above is not None and found.people.above >= 1
     assert [row["cosine"] for row in found.nearest] == sorted((row["cosine"] for row in found.nearest), reverse=True)
     assert (found.people.num_rows, found.pictures.num_rows, found.held_out.num_rows, found.num_gallery) == (12, 24, 50, 700)
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_page_says_how_people_were_chosen(taken):
+    seen, pictures = people(np.eye(4), each=3)
+    found = {"auditor": distinctness(seen, pictures, 0.5)}
+    refused = {"no_face": 1, "training_person": 2, "earlier_person": 3}
+    proofs = {"proofs": 2, "candidates": 6 + taken, "people": taken, "refused": refused, "limit": 0.8, "training_limit": 0.9, "max_cosine": None}
+    about = {"people": 4, "words": ["neutral", "joy"], "core": {"name": "bundled"}, **about_machine(figure_config())}
+    detections = {"face_detector": detection(seen, pictures.people)}
+    without = page(detections, found, matches(np.eye(4), 0.5), None, {**about, "proofs": None})
+    assert "as the prior draws them" in without
+    chosen = page(detections, found, matches(np.eye(4), 0.5), None, {**about, "proofs": proofs})
+    assert f"{taken} of {6 + taken} candidates. 3 were refused" in chosen and "2 because of a training person and 1 because a picture shows no face" in chosen
 
 
 def test_faces_of_three_people(bundled, shared, tmp_path):
