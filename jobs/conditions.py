@@ -22,6 +22,7 @@ from manifests.rows import AS_BACKGROUND, ConditionBatch
 
 GATE, AUDITOR = "gate", "auditor"
 NEUTRAL = "neutral"
+PROOFS_SO_FAR = "proofs.unfinished.json"  # while they are chosen
 PROOFS = "proofs.json"  # beside the tables: how many candidates for sampled people were refused, and why
 
 

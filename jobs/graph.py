@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from importlib import metadata
 
 from jobs.axes import Screenings, input_hashes, plan_spec, screen_folders
 from jobs.bundle import BUNDLED, bundle_id, core_size, facemint_version, weight_hashes
-from jobs.conditions import PROOFS, write_tables
+from jobs.conditions import PROOFS, PROOFS_SO_FAR, write_tables
 from jobs.config import RunConfig
 from jobs.executors import Executor, InlineExecutor
 from jobs.extend import check_same_recipe, earlier_runs, extend_run, plan_of_run, read_growth, renew_stages
@@ -86,6 +87,7 @@ class Run:
     def prepare(self, planned: Planned) -> dict[str, str]:
         """Writes conditions/; returns file -> sha256."""
         folder = self.folder / "conditions"
+        inputs = {"plan": planned.plan.fingerprint(), **self._models()}
 
         def work() -> list[Location]:
             from jobs.judging import calibrate_gate, open_pack
@@ -97,7 +99,7 @@ class Run:
             pack = open_pack(self.config)
             write_json(folder / "gate.json", vars(calibrate_gate(self.config, pack)))
             size = core_size(self.config.models)
-            proofs = proofs_of(self.config)
+            proofs = proofs_of(self.config, kept=folder / PROOFS_SO_FAR, key=json.dumps({**inputs, "configuration": self.config.fingerprint()}, sort_keys=True))
             tables = prepare_tables(
                 self.config,
                 planned.plan.spec,
@@ -111,9 +113,9 @@ class Run:
                 sys.stderr.write(f"prepared: {proofs.line()}\n")
                 write_json(folder / PROOFS, proofs.record())
                 written.append(folder / PROOFS)
+                proofs.close()
             return written
 
-        inputs = {"plan": planned.plan.fingerprint(), **self._models()}
         return run_stage(self.folder, "prepare", inputs, work)
 
     def make(self, planned: Planned, conditions: Mapping[str, str], *, local: bool, address: str | None = None, part: tuple[int, int] = (0, 1)) -> bool:

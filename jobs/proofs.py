@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -21,8 +23,10 @@ from jobs.conditions import ConditionTables, Person, Scene, ShownExpression, rea
 from jobs.config import RunConfig
 from jobs.eyes import Eye, look, open_eyes
 from jobs.figure_config import sampler_of
+from jobs.files import read_json, write_json
 from jobs.generating import Core, Generate
 from jobs.images import decode_grey, decode_rgb, encode
+from jobs.locations import Location
 from jobs.summary_pictures import read_gallery
 from manifests.rows import ManifestRow, row_seed
 from qc.calibration import CALIBRATION_FILE, find_calibration, read_calibrations
@@ -46,9 +50,17 @@ class Proofs:
     threshold at FMR 1e-3, less MARGIN) of an earlier person's, or as near to a training person as 1e-3 of held-out people's comparisons with them are.
     """
 
-    def __init__(self, config: RunConfig) -> None:
-        """Reads nothing yet: the core is loaded for the first candidate. config: of a recipe with `identities.sampled.proofs` of 1 or more."""
+    def __init__(self, config: RunConfig, *, kept: Location | None = None, key: str = "") -> None:
+        """Loads nothing yet: the core comes with the first candidate that nothing is known of.
+
+        config  of a recipe with `identities.sampled.proofs` of 1 or more
+        kept    file of the answers so far, written now and then, so that a choice that was killed goes on; None: they are not kept
+        key     of everything else that answers depend on; answers under another one are not taken up
+        """
         self._config = config
+        self._kept, self._key = kept, key
+        self._answers = _read_answers(kept, key)
+        self._place = 0  # of the next answer
         self._count = config.identities.sampled.proofs  # K
         self._stage: _Stage | None = None
         self._centres: list[NDArray[np.float32]] = []  # I of (D,)
@@ -57,39 +69,52 @@ class Proofs:
 
     def accepts(self, embeddings: Mapping[str, NDArray[np.float32]]) -> bool:
         """Whether somebody with these embeddings (encoder -> (E,), unit length) is distinct; if so it is one of the people from now on."""
-        self._stage = self._stage or _Stage(self._config)
-        centre = self._stage.centre(Person(identity_id=CANDIDATE, source="sampled", embeddings=embeddings))
-        reason = self._fault(centre, self._stage)
-        if reason is None:
-            assert centre is not None
-            self._centres.append(centre)
+        digest = _digest(embeddings)
+        answer = self._answers[self._place] if self._place < len(self._answers) else None
+        if answer is None or answer.candidate != digest:
+            answer = self._answer(digest, embeddings)
+            self._answers[self._place :] = [answer]
+        self._place += 1
+        if answer.centre is not None:
+            self._centres.append(answer.centre)
         else:
-            self._refused[reason] += 1
+            self._refused[answer.fault] += 1
         self._tell()
-        return reason is None
+        return answer.centre is not None
 
     def record(self) -> dict[str, Any]:
         """What was decided so far, as plain values."""
         taken = len(self._centres)
-        limits = {"limit": None, "training_limit": None} if self._stage is None else {"limit": self._stage.limit, "training_limit": self._stage.training_limit}
+        self._stage = self._stage or _Stage(self._config)
         return {
             "proofs": self._count,
             "candidates": taken + sum(self._refused.values()),
             "people": taken,
             "refused": dict(self._refused),
-            **limits,
+            "limit": self._stage.limit,
+            "training_limit": self._stage.training_limit,
             "max_cosine": _highest_pair(np.stack(self._centres)) if taken > 1 else None,
         }
 
     def line(self) -> str:
         """The record as a sentence."""
-        known = self.record()
-        refused = known["refused"]
+        refused, taken = self._refused, len(self._centres)
         return (
-            f"{known['people']:,} people of {known['candidates']:,} candidates by {numbered_proofs(self._count)} each; refused: "
+            f"{taken:,} people of {taken + sum(refused.values()):,} candidates by {numbered_proofs(self._count)} each; refused: "
             f"{refused['earlier_person']:,} like an earlier person, {refused['training_person']:,} like a training person, "
             f"{refused['no_face']:,} without a face"
         )
+
+    def close(self) -> None:
+        """Drops the kept answers, when what was chosen by them is written."""
+        if self._kept is not None:
+            self._kept.unlink(missing_ok=True)
+
+    def _answer(self, digest: str, embeddings: Mapping[str, NDArray[np.float32]]) -> _Answer:
+        self._stage = self._stage or _Stage(self._config)
+        centre = self._stage.centre(Person(identity_id=CANDIDATE, source="sampled", embeddings=embeddings))
+        fault = self._fault(centre, self._stage)
+        return _Answer(candidate=digest, fault=fault or "", centre=None if fault else centre)
 
     def _fault(self, centre: NDArray[np.float32] | None, stage: _Stage) -> str | None:
         if centre is None:
@@ -106,12 +131,42 @@ class Proofs:
             self._told = now
             sys.stderr.write(f"preparing: {self.line()} ({now - self._start:.0f} s)\n")
             sys.stderr.flush()
+            if self._kept is not None:
+                write_json(self._kept, {"key": self._key, "answers": [answer.to_json() for answer in self._answers]})
 
 
-def proofs_of(config: RunConfig) -> Proofs | None:
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What was said of a candidate."""
+
+    candidate: str  # digest of its embeddings
+    fault: str  # "": none
+    centre: NDArray[np.float32] | None  # (D,) of somebody who was taken
+
+    def to_json(self) -> list[str]:
+        return [self.candidate, self.fault, "" if self.centre is None else self.centre.tobytes().hex()]
+
+    @staticmethod
+    def from_json(fields: Sequence[str]) -> _Answer:
+        candidate, fault, centre = fields
+        return _Answer(candidate=candidate, fault=fault, centre=None if fault else np.frombuffer(bytes.fromhex(centre), np.float32))
+
+
+def _read_answers(path: Location | None, key: str) -> list[_Answer]:
+    if path is None or not path.is_file():
+        return []
+    kept = read_json(path)
+    return [_Answer.from_json(fields) for fields in kept["answers"]] if kept["key"] == key else []
+
+
+def _digest(embeddings: Mapping[str, NDArray[np.float32]]) -> str:
+    return hashlib.sha256(b"".join(embeddings[name].tobytes() for name in sorted(embeddings))).hexdigest()
+
+
+def proofs_of(config: RunConfig, *, kept: Location | None = None, key: str = "") -> Proofs | None:
     """The recipe's proofs; None where it has no sampled people or wants none."""
     sampled = config.identities.sampled
-    return Proofs(config) if sampled.count and sampled.proofs and config.mode != "reenact" else None
+    return Proofs(config, kept=kept, key=key) if sampled.count and sampled.proofs and config.mode != "reenact" else None
 
 
 def numbered_proofs(count: int) -> str:

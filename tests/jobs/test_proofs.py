@@ -57,6 +57,29 @@ def test_the_same_question_has_the_same_answer(judged):
     assert again.record() == judged[0].record()
 
 
+def test_a_choice_that_was_killed_goes_on_without_drawing_again(bundled, tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.proofs.TOLD_EVERY_S", 0.0)
+    kept = tmp_path / "unfinished.json"
+    first = Proofs(recipe(), kept=kept, key="a")
+    said = [first.accepts(candidate(number)) for number in (0, 1)]
+    again = Proofs(recipe(), kept=kept, key="a")
+    assert [again.accepts(candidate(number)) for number in (0, 1)] == said and again._stage is None
+    assert again.accepts(candidate(2)) == first.accepts(candidate(2)) and again.record() == first.record()
+    other = Proofs(recipe(), kept=kept, key="b")
+    assert other.accepts(candidate(0)) == said[0] and other._stage is not None
+    again.close()
+    assert not kept.exists()
+
+
+def test_answers_about_somebody_else_are_not_taken_up(bundled, tmp_path, monkeypatch):
+    monkeypatch.setattr("jobs.proofs.TOLD_EVERY_S", 0.0)
+    kept = tmp_path / "unfinished.json"
+    Proofs(recipe(), kept=kept).accepts(candidate(0))
+    again = Proofs(recipe(), kept=kept)
+    again.accepts(candidate(1))
+    assert again._stage is not None and again.record()["candidates"] == 1
+
+
 def test_who_looks_like_a_training_person_is_refused(bundled, tmp_path):
     """The gallery of a recipe that holds the very faces of the candidate."""
     from jobs.conditions import Person
@@ -105,6 +128,7 @@ def test_a_run_keeps_the_record_of_its_proofs_and_an_extension_keeps_its_people(
     assert "prepared: 3 people of" in result.output
     record = json.loads((tmp_path / "run" / "conditions" / "proofs.json").read_text())
     assert record["people"] == 3 and record["proofs"] == 2
+    assert sorted(path.name for path in (tmp_path / "run" / "conditions").glob("*.json")) == ["gate.json", "proofs.json"]
     known = json.loads((tmp_path / "run" / "qc_report.json").read_text())["limits"]["known"]
     assert any(f"took the 3 sampled people from {record['candidates']} candidates" in line for line in known)
     before = read_tables(tmp_path / "run" / "conditions").people
