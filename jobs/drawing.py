@@ -16,6 +16,7 @@ from jobs.conditions import ConditionTables
 from jobs.config import RunConfig
 from jobs.figure_config import sampler_of
 from jobs.generating import Generate
+from manifests.rows import ManifestRow
 
 
 def draw_attempts(config: RunConfig, tables: ConditionTables, attempts: Sequence[Attempt], *, tick: Callable[[int], None]) -> NDArray[np.uint8]:
@@ -33,3 +34,11 @@ def draw_attempts(config: RunConfig, tables: ConditionTables, attempts: Sequence
         made.append(generate(attempts[start : start + config.batch_size]).images_rgb)
         tick(len(made[-1]))
     return np.concatenate(made)
+
+
+def lone_row(slot: int, identity_id: str, place: int, expression: str, scene_id: str, intensity: float = 1.0) -> ManifestRow:
+    """A row that belongs to no plan: one picture of a person, numbered `place`, with an expression in a scene."""
+    return ManifestRow(
+        slot=slot, cell=slot, identity_id=identity_id, identity_index=place, expression=expression, intensity=intensity, scene_id=scene_id,
+        view=0, mode="all", split="train",
+    )  # fmt: skip

@@ -21,6 +21,7 @@ from jobs.attempts import Attempt
 from jobs.bundle import BUNDLED, EXPRESSION_BANK, SCENE_BANK, core_folder, core_size
 from jobs.conditions import ConditionTables, Person, Scene, ShownExpression, read_rows, scene_of_row, shown_expression
 from jobs.config import RunConfig
+from jobs.drawing import lone_row
 from jobs.eyes import Eye, look, open_eyes
 from jobs.figure_config import sampler_of
 from jobs.files import read_json, write_json
@@ -28,7 +29,7 @@ from jobs.generating import Core, Generate
 from jobs.images import decode_grey, decode_rgb, encode
 from jobs.locations import Location
 from jobs.summary_pictures import read_gallery
-from manifests.rows import ManifestRow, row_seed
+from manifests.rows import row_seed
 from qc.calibration import CALIBRATION_FILE, find_calibration, read_calibrations
 from qc.dataset.leakage import leakage
 from qc.dataset.uniqueness import unit_rows
@@ -199,7 +200,7 @@ class _Stage:
     def centre(self, person: Person) -> NDArray[np.float32] | None:
         """(D,) mean of the auditor's embeddings of K proofs, unit length; None when a proof shows no face."""
         attempts = [
-            Attempt(row=_row(person, number, WORDS[number % len(WORDS)], scene.scene_id), attempt=0, seed=row_seed(0, number, 0))
+            Attempt(row=lone_row(number, person.identity_id, 0, WORDS[number % len(WORDS)], scene.scene_id), attempt=0, seed=row_seed(0, number, 0))
             for number, scene in enumerate(self._scenes)
         ]
         tables = ConditionTables([person], self._expressions, self._scenes)
@@ -250,13 +251,6 @@ def _training_people(config: RunConfig) -> tuple[NDArray[np.float32], float | No
     training, held_out = unit_rows(gallery.auditor[~gallery.held_out]), unit_rows(gallery.auditor[gallery.held_out])
     threshold = leakage(held_out, training, held_out, target_fmr=TARGET_FMR, top=0).threshold
     return training, threshold if math.isfinite(threshold) else None
-
-
-def _row(person: Person, number: int, word: str, scene_id: str) -> ManifestRow:
-    return ManifestRow(
-        slot=number, cell=number, identity_id=person.identity_id, identity_index=0, expression=word, intensity=1.0, scene_id=scene_id,
-        view=0, mode="all", split="train",
-    )  # fmt: skip
 
 
 def _highest_pair(centres: NDArray[np.float32]) -> float:

@@ -18,9 +18,9 @@ from jobs.axes import sampled_name
 from jobs.bundle import EXPRESSION_BANK, IDENTITY_PRIOR, SCENE_BANK
 from jobs.conditions import ConditionTables, Person, Scene, ShownExpression, read_rows, scene_of_row, shown_expression
 from jobs.config import RunConfig
-from jobs.drawing import draw_attempts
+from jobs.drawing import draw_attempts, lone_row
 from manifests.errors import ConfigError
-from manifests.rows import ManifestRow, row_seed
+from manifests.rows import row_seed
 from manifests.vocabulary import find_word, vocabulary
 
 
@@ -93,7 +93,7 @@ class Stage:
 
     def find(self, word: str, intensity: float = 1.0) -> ShownExpression:
         """The reference of a word, at an intensity of 0 (neutral) .. 1."""
-        row = _row(0, self.people[0], 0, word, self.scene.scene_id, intensity)
+        row = lone_row(0, self.people[0].identity_id, 0, word, self.scene.scene_id, intensity)
         return self.tables.wish(Attempt(row=row, attempt=0, seed=row_seed(self.seed, 0, 0))).expression
 
     def draw(self, config: RunConfig, steps: Sequence[Step], *, tick: Callable[[int], None]) -> SheetPictures:
@@ -101,7 +101,7 @@ class Stage:
         names = [f"step {place}" for place in range(len(steps))]
         shown = [dataclasses.replace(step.shown, word=name) for name, step in zip(names, steps, strict=True)]
         attempts = [
-            Attempt(row=_row(place * len(steps) + at, person, place, name, self.scene.scene_id), attempt=0, seed=row_seed(self.seed, place, 0))
+            Attempt(row=lone_row(place * len(steps) + at, person.identity_id, place, name, self.scene.scene_id), attempt=0, seed=row_seed(self.seed, place, 0))
             for place, person in enumerate(self.people)
             for at, name in enumerate(names)
         ]
@@ -112,13 +112,6 @@ class Stage:
             steps=tuple(steps),
             scene_id=self.scene.scene_id,
         )
-
-
-def _row(slot: int, person: Person, place: int, expression: str, scene_id: str, intensity: float = 1.0) -> ManifestRow:
-    return ManifestRow(
-        slot=slot, cell=slot, identity_id=person.identity_id, identity_index=place, expression=expression, intensity=intensity, scene_id=scene_id,
-        view=0, mode="all", split="train",
-    )  # fmt: skip
 
 
 def _scene(scene_id: str | None) -> Scene:
