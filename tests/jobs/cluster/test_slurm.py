@@ -88,34 +88,39 @@ def test_an_array_is_the_union_of_its_parts(tmp_path, shell):
     assert not list(tmp_path.rglob("HACKED"))
 
 
+def submit(folder, shell):
+    ended = subprocess.run(["bash", folder / "array.sh"], cwd=folder, env=shell, capture_output=True, text=True, timeout=90, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def assert_plain(folder, out):
+    """The tree is that of a run without a cluster, beside the report."""
+    made = tree(out)
+    made.pop("report.html")
+    fill(folder / "plain")
+    assert made == tree(folder / "plain")
+
+
 def test_a_part_that_is_told_to_stop_is_queued_again_and_goes_on(tmp_path, shell):
     out = tmp_path / "out"
     (tmp_path / "array.sh").write_text(script("sbatch-array", out, "--machines", "1", "seed=300"))
     (tmp_path / "slurm" / "stop-1010-when-it-works").write_text(str(out / "staging"))
-    ended = subprocess.run(["bash", tmp_path / "array.sh"], cwd=tmp_path, env=shell, capture_output=True, text=True, timeout=90, check=False)
-    assert ended.returncode == 0, ended.stderr
+    submit(tmp_path, shell)
     assert json.loads((tmp_path / "slurm" / "codes-1010").read_text()) == [0]
     log = (tmp_path / "slurm" / "log-1010").read_text()
     assert log.count("attempts/s") >= 2  # two commands
-    fill(tmp_path / "plain")
-    made = tree(out)
-    made.pop("report.html")
-    assert made == tree(tmp_path / "plain")
+    assert_plain(tmp_path, out)
 
 
 def test_a_part_that_is_queued_again_leaves_the_others_alone(tmp_path, shell):
     out = tmp_path / "out"
     (tmp_path / "array.sh").write_text(script("sbatch-array", out, "--machines", "2", "seed=300"))
     (tmp_path / "slurm" / "stop-1011-when-it-works").write_text(str(out / "lease-1-of-2.json"))
-    ended = subprocess.run(["bash", tmp_path / "array.sh"], cwd=tmp_path, env=shell, capture_output=True, text=True, timeout=90, check=False)
-    assert ended.returncode == 0, ended.stderr
+    submit(tmp_path, shell)
     assert json.loads((tmp_path / "slurm" / "codes-1010").read_text()) == [0, 0]
     commands = [(tmp_path / "slurm" / f"log-{task}").read_text().count("attempts/s") for task in (1010, 1011)]
     assert commands[0] == 1 and commands[1] >= 2
-    made = tree(out)
-    made.pop("report.html")
-    fill(tmp_path / "plain")
-    assert made == tree(tmp_path / "plain")
+    assert_plain(tmp_path, out)
 
 
 def test_a_report_is_not_kept_from_by_unfilled_slots_but_parts_are_by_a_failed_prepare(tmp_path, shell):
