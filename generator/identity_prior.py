@@ -80,7 +80,7 @@ class IdentityPrior:
                 raise InputError(
                     f"identity prior: {index} of {count} people were found, and none of {max_tries} draws can be the next one: {max_tries - refused} come "
                     f"closer than cosine {self.apart:.3f} to an earlier person and {refused} were refused by their faces. Ask for fewer people, take people "
-                    "whose faces may look alike (identities.sampled.proofs=0), or give your own with identities.path."
+                    "whose faces may look alike (identities.sampled.proofs=0 identities.sampled.previews=0), or give your own with identities.path."
                 )
             people.append(person)
         joint = np.stack(people) if people else np.zeros((0, len(self.mean)), dtype=np.float32)

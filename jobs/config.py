@@ -82,8 +82,8 @@ class RunConfig:
             raise ConfigError(f"configuration: sampler.guidance is {self.sampler.guidance}, expected 0 or more; 1 means no guidance.")
         if not 0 < self.qc.gate_fmr < 1:
             raise ConfigError(f"configuration: qc.gate_fmr is {self.qc.gate_fmr}, expected a rate above 0 and below 1, such as 0.001.")
-        if min(self.identities.sampled.count, self.identities.sampled.proofs, self.scenes.bundled) < 0:
-            raise ConfigError("configuration: identities.sampled.count, identities.sampled.proofs or scenes.bundled is below 0, expected 0 or more.")
+        if min(*vars(self.identities.sampled).values(), self.scenes.bundled) < 0:
+            raise ConfigError("configuration: a number of identities.sampled, or scenes.bundled, is below 0, expected 0 or more.")
         if self.models.pack and self.identities.sampled.count:
             raise ConfigError(
                 "configuration: models.pack is given with identities.sampled.count, but only the bundled recognisers know sampled people. "

@@ -173,10 +173,11 @@ def notes_on(config: RunConfig, *, piloted: bool) -> tuple[str, ...]:
     cores = os.cpu_count() or 1
     if config.device == "cpu" and config.workers * config.threads > cores:
         notes.append(f"{config.workers} workers with {config.threads} threads share the {cores} cores of this machine, so here it takes longer.")
-    if config.identities.sampled.count and config.identities.sampled.proofs:
+    sampled = config.identities.sampled
+    if sampled.count and (sampled.proofs or sampled.previews):
         notes.append(
-            f"before that {config.identities.sampled.count:,} people are chosen by {config.identities.sampled.proofs} pictures of each candidate "
-            "(identities.sampled.proofs), which isn't counted; the more people there are, the more candidates are refused."
+            f"before that {sampled.count:,} people are chosen by {sampled.proofs} and {sampled.previews} pictures of each candidate "
+            "(identities.sampled.proofs and .previews), which isn't counted; the more people there are, the more candidates are refused."
         )
     if config.cell_attempts or config.min_acceptance:
         notes.append("cells that are given up early (cell_attempts, min_acceptance) save attempts and leave more slots unfilled than stated.")

@@ -99,14 +99,15 @@ class Run:
             pack = open_pack(self.config)
             write_json(folder / "gate.json", vars(calibrate_gate(self.config, pack)))
             size = core_size(self.config.models)
-            proofs = proofs_of(self.config, kept=folder / PROOFS_SO_FAR, key=json.dumps({**inputs, "configuration": self.config.fingerprint()}, sort_keys=True))
+            key = json.dumps({**inputs, "configuration": self.config.fingerprint()}, sort_keys=True)
+            proofs = proofs_of(self.config, planned.plan, kept=folder / PROOFS_SO_FAR, key=key)
             tables = prepare_tables(
                 self.config,
                 planned.plan.spec,
                 planned.screenings,
                 lambda: ReferenceNets(pack, size=size, threads=self.config.threads),
                 sampled_before=self.growth.sampled_before if self.growth else (),
-                accepts=proofs.accepts if proofs else None,
+                proofs=proofs,
             )
             written = [folder / "gate.json", *(folder / f"{name}.parquet" for name in write_tables(folder, tables))]
             if proofs:

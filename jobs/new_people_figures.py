@@ -5,19 +5,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.eyes import SeenFaces
+from jobs.eyes import Eye, SeenFaces, look
 from jobs.new_people import PeoplePictures
 from manifests.errors import InputError
 from qc.dataset.leakage import leakage, nearest_gallery
 from qc.dataset.uniqueness import Uniqueness, identity_centres, uniqueness
 from qc.report.inputs import Gallery
-from qc.statistics import Interval, Proportion, pairwise_scores, proportion, rates_at, verification
+from qc.statistics import Interval, Proportion, pairwise_scores, plain, proportion, rates_at, verification
 from qc.statistics.intervals import integers
 from qc.statistics.plain import Figures
 
@@ -79,6 +80,37 @@ class PeopleLeakage(Figures):
     pictures: Nearest
     held_out: Nearest  # centres likewise
     nearest: tuple[dict[str, Any], ...]  # of each sampled person: identity_id, gallery_id, cosine; highest first
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleFigures:
+    """What is measured on one set of pictures, one or more of each person."""
+
+    detections: Mapping[str, Detection]  # detector -> shares
+    distinct: Mapping[str, Distinctness]  # recogniser -> figures
+    leaked: PeopleLeakage | None  # None without a gallery
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a file."""
+        return {
+            "faces_found": plain(self.detections),
+            "distinct": plain(self.distinct),
+            "leakage": None if self.leaked is None else self.leaked.to_json(),
+        }
+
+
+def people_figures(pictures: PeoplePictures, eyes: Sequence[Eye], threshold: float, gallery: Gallery | None) -> PeopleFigures:
+    """Looks at the pictures with all eyes. threshold: the auditor's at FMR 1e-3 among held-out people; it is the first eye."""
+    seen = {eye.name: look(eye, pictures.images_rgb) for eye in eyes}
+    auditor, *_ = eyes
+    held_out = None if gallery is None else gallery.auditor[gallery.held_out]
+    return PeopleFigures(
+        detections={eye.detector_name: detection(seen[eye.name], pictures.people) for eye in eyes},
+        distinct={
+            eye.name: distinctness(seen[eye.name], pictures, threshold if eye is auditor else None, held_out if eye is auditor else None) for eye in eyes
+        },
+        leaked=None if gallery is None else people_leakage(seen[auditor.name], pictures, gallery),
+    )
 
 
 def detection(seen: SeenFaces, people: NDArray[np.str_]) -> Detection:

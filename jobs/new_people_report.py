@@ -7,32 +7,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.figure_config import made_by
-from jobs.new_people_figures import QUANTILES, Detection, Distinctness, Nearest, PeopleLeakage
+from jobs.new_people_figures import QUANTILES, Distinctness, Nearest, PeopleFigures, PeopleLeakage
 from qc.dataset.uniqueness import Uniqueness
 from qc.statistics import Interval
 
 SHOWN = 10  # people nearest to training people
+_LOOKS = {"proofs": "By {count} pictures with the same scenes and noise for everybody", "previews": "By the {count} faces that are measured first"}
 
 
-def page(
-    detections: Mapping[str, Detection], distinct: Mapping[str, Distinctness], vectors: Uniqueness, leaked: PeopleLeakage | None, about: dict[str, Any]
-) -> str:
-    """Distinctness by recogniser, detection by detector, and the leakage table."""
+def page(faces: PeopleFigures, vectors: Uniqueness, about: dict[str, Any], *, others: PeopleFigures | None = None) -> str:
+    """Distinctness by recogniser, detection by detector, and the leakage table; the same of other pictures of the same people, where there are some."""
     parts = [
         f"# {about['people']} sampled people x {len(about['words'])} expressions",
-        "## Distinct from each other",
-        _table(["figure", *distinct], _distinct_rows(distinct)),
         *_chosen_by(about["proofs"]),
+        *_figures(faces, "the faces made"),
         f"Of the vectors that the people were sampled as, before any face was made, {vectors.observed:,} of {vectors.num_pairs:,} pairs reach the auditor's "
         f"threshold {vectors.threshold:.3f} (highest cosine {_number(vectors.max_cosine)}).",
-        "## Faces found",
-        _table(
-            ["detector", "a face", "exactly one face"],
-            [[name, _share(found.found.share, found.found.ci), _share(found.exactly_one.share, found.exactly_one.ci)] for name, found in detections.items()],
-        ),
     ]
-    if leaked is not None:
-        parts += ["## Distinct from training people (auditor)", *_leakage(leaked)]
+    if others is not None:
+        parts += [
+            "## Other pictures of the same people",
+            "As many again, with other scenes and noise, which nobody was chosen by.",
+            *_figures(others, "other pictures"),
+        ]
     facts = [
         *made_by(about),
         f"Expressions: {', '.join(about['words'])}; scenes of the bundled bank, dealt out evenly. First attempts, none was refused by a check.",
@@ -44,16 +41,36 @@ def page(
     return "\n\n".join([*parts, "## How it was measured", "\n".join(f"- {fact}" for fact in facts)]) + "\n"
 
 
+def _figures(figures: PeopleFigures, name: str) -> list[str]:
+    parts = [
+        f"## Distinct from each other, {name}",
+        _table(["figure", *figures.distinct], _distinct_rows(figures.distinct)),
+        f"## Faces found, {name}",
+        _table(
+            ["detector", "a face", "exactly one face"],
+            [
+                [detector, _share(found.found.share, found.found.ci), _share(found.exactly_one.share, found.exactly_one.ci)]
+                for detector, found in figures.detections.items()
+            ],
+        ),
+    ]
+    if figures.leaked is not None:
+        parts += [f"## Distinct from training people (auditor), {name}", *_leakage(figures.leaked)]
+    return parts
+
+
 def _chosen_by(proofs: dict[str, Any] | None) -> list[str]:
     if proofs is None:
         return ["The people were taken as the prior draws them (proofs=0)."]
-    pairs, refused = proofs["people"] * (proofs["people"] - 1) // 2, proofs["refused"]
-    return [
-        f"People were chosen by {proofs['proofs']} pictures of each that are none of those measured here: {proofs['people']:,} of {proofs['candidates']:,} "
-        f"candidates. {refused['earlier_person']:,} were refused because they come within {_number(proofs['limit'])} of an earlier person, "
-        f"{refused['training_person']:,} because of a training person and {refused['no_face']:,} because a picture shows no face. On the pictures that they "
-        f"were chosen by none of the {pairs:,} pairs of people match (highest cosine {_number(proofs['max_cosine'])})."
-    ]
+    told = [f"People were chosen by their faces: {proofs['people']:,} of {proofs['candidates']:,} candidates."]
+    for look in proofs["looks"]:
+        refused = look["refused"]
+        told.append(
+            f"{_LOOKS[look['name']].format(count=look['pictures'])}: {refused['earlier_person']:,} were refused because they come within "
+            f"{_number(look['limit'])} of an earlier person (highest cosine of those taken: {_number(look['max_cosine'])}), "
+            f"{refused['training_person']:,} because of a training person and {refused['no_face']:,} because no face was found."
+        )
+    return [" ".join(told)]
 
 
 def _distinct_rows(distinct: Mapping[str, Distinctness]) -> list[list[str]]:

@@ -9,20 +9,17 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jobs.bundle import BUNDLED, core_folder
-from jobs.conditions import AUDITOR
 from jobs.config import RunConfig
-from jobs.eyes import Eye, look, open_eyes
+from jobs.eyes import Eye, open_eyes
 from jobs.figure_config import about_core, about_machine
 from jobs.files import write_json, write_whole
 from jobs.images import encode
-from jobs.new_people import PeoplePictures, auditor_vectors, draw_people, people_config, people_tables
-from jobs.new_people_figures import TARGET_FMR, detection, distinctness, matches, people_leakage
+from jobs.new_people import PeoplePictures, auditor_vectors, draw_people, people_config, people_plan, people_proofs, people_tables, rows_of_view
+from jobs.new_people_figures import TARGET_FMR, matches, people_figures
 from jobs.new_people_report import page
-from jobs.proofs import proofs_of
 from jobs.summary_pictures import read_gallery
 from qc.calibration import CALIBRATION_FILE, find_calibration, read_calibrations
 from qc.report.contact_sheet import contact_sheet
-from qc.statistics import plain
 
 SHEET_PEOPLE = 12
 SHEET_WORDS = 8
@@ -34,43 +31,32 @@ def run_people(
     """Writes people.json, people.md and people.png, and returns what people.json holds.
 
     config      core, sampler, dtype, device, threads, batch_size and seed of a recipe
-    num_proofs  pictures by which people are chosen, as identities.sampled.proofs of a recipe; those that are measured are others
-    pack       insightface folder whose detector and recogniser look too
+    num_proofs  pictures, with the same scenes and noise for everybody, by which people are chosen before the faces that are measured have their say, too;
+                0: people are as the prior draws them, and nothing is chosen
+    pack        insightface folder whose detector and recogniser look too
     """
     config = people_config(config, num_people=num_people, num_expressions=num_expressions, num_proofs=num_proofs)
-    proofs = proofs_of(config)
+    plan = people_plan(config)
+    proofs = people_proofs(config, plan)
     eyes = open_eyes(pack, threads=config.threads)
-    auditor, *_ = eyes
-    threshold = find_calibration(read_calibrations(BUNDLED / CALIBRATION_FILE), auditor.recogniser.sha256, TARGET_FMR).require().threshold
+    threshold = find_calibration(read_calibrations(BUNDLED / CALIBRATION_FILE), eyes[0].recogniser.sha256, TARGET_FMR).require().threshold
+    gallery = read_gallery(config)
     console = Console()
     with Progress(console=Console(stderr=True), transient=True) as bar:
         choosing = bar.add_task("choosing people", total=None)
-        rows, tables = people_tables(config, proofs)
+        tables = people_tables(config, plan, proofs)
         bar.remove_task(choosing)
-        task = bar.add_task("making pictures", total=len(rows))
-        pictures = draw_people(config, rows, tables, tick=lambda done: bar.advance(task, done))
+        task = bar.add_task("making pictures", total=plan.num_slots)
+        views = [draw_people(config, rows_of_view(plan, view), tables, tick=lambda done: bar.advance(task, done)) for view in range(config.views)]
         bar.add_task("measuring", total=None)
-        seen = {eye.name: look(eye, pictures.images_rgb) for eye in eyes}
-        detections = {eye.detector_name: detection(seen[eye.name], pictures.people) for eye in eyes}
-        gallery = read_gallery(config)
-        held_out = None if gallery is None else gallery.auditor[gallery.held_out]
-        distinct = {
-            eye.name: distinctness(seen[eye.name], pictures, threshold if eye is auditor else None, held_out if eye is auditor else None) for eye in eyes
-        }
+        faces, *others = [people_figures(pictures, eyes, threshold, gallery) for pictures in views]
         vectors = matches(auditor_vectors(tables), threshold)
-        leaked = None if gallery is None else people_leakage(seen[AUDITOR], pictures, gallery)
     about = _about(config, eyes) | {"proofs": None if proofs is None else proofs.record()}
-    record = {
-        **about,
-        "faces_found": plain(detections),
-        "distinct": plain(distinct),
-        "vectors": vectors.to_json(),
-        "leakage": None if leaked is None else leaked.to_json(),
-    }
-    text = page(detections, distinct, vectors, leaked, about)
+    record = {**about, **faces.to_json(), "vectors": vectors.to_json(), "other_pictures": others[0].to_json() if others else None}
+    text = page(faces, vectors, about, others=others[0] if others else None)
     write_json(out / "people.json", record)
     write_whole(out / "people.md", text)
-    write_whole(out / "people.png", encode(_sheet(config, pictures), "png"))
+    write_whole(out / "people.png", encode(_sheet(config, views[0]), "png"))
     console.print(text, markup=False, highlight=False, soft_wrap=True)
     console.print(f"Written: {out / 'people.json'}, people.md, people.png")
     return record

@@ -15,6 +15,7 @@ from jobs.conditions import ConditionTables, Person, Scene, ShownExpression, rea
 from jobs.config import RunConfig
 from jobs.images import encode
 from jobs.models import PortraitReading, ReferenceNets
+from jobs.proofs import Proofs
 from jobs.references import Reference, Screening
 from manifests.errors import InputError
 from manifests.rows import AS_BACKGROUND
@@ -42,19 +43,21 @@ class _Pictures:
 
 
 def prepare_tables(config: RunConfig, spec: PlanSpec, screenings: Screenings, open_nets: OpenNets, *,
-                   sampled_before: Sequence[int] = (), accepts: Accepts | None = None) -> ConditionTables:  # fmt: skip
+                   sampled_before: Sequence[int] = (), proofs: Proofs | None = None) -> ConditionTables:  # fmt: skip
     """Condition tables of a plan. `open_nets` is called only when there are photographs to read.
 
     sampled_before  how many people were sampled before each extension of the run; those keep their embeddings to the last bit
-    accepts         whether a candidate may be a sampled person (jobs.proofs); None: whoever the prior draws
+    proofs          say whether a candidate may be a sampled person; None: whoever the prior draws
     """
     pictures = _Pictures(open_nets)
-    scenes = _scenes(config, spec, screenings, pictures)
+    scenes, expressions = _scenes(config, spec, screenings, pictures), _expressions(config, spec, screenings.expressions, pictures)
     if config.mode == "reenact":
         people = [scene.person for scene in scenes]
     else:
-        people = _people_of_folder(config, screenings.identities, pictures) + _sampled_people(config, sampled_before, accepts)
-    return ConditionTables(people, _expressions(config, spec, screenings.expressions, pictures), scenes)
+        people = _people_of_folder(config, screenings.identities, pictures) + _sampled_people(
+            config, sampled_before, proofs.among(expressions, scenes) if proofs else None
+        )
+    return ConditionTables(people, expressions, scenes)
 
 
 def _people_of_folder(config: RunConfig, screening: Screening | None, pictures: _Pictures) -> list[Person]:

@@ -22,7 +22,8 @@ class SampledSection:
     """New people from the identity prior."""
 
     count: int = 0  # people; 0: none are sampled
-    proofs: int = 3  # pictures drawn of each, by which the auditor must tell it from earlier and from training people; 0: embeddings alone decide
+    proofs: int = 3  # pictures drawn of each candidate, by which the auditor must tell it from earlier and from training people; 0: none
+    previews: int = 5  # first attempts at its own rows, by which it must do so too; 0: none
 
 
 @dataclass(frozen=True, kw_only=True)

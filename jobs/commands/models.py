@@ -107,7 +107,7 @@ def ablations(corpus: Path, work: Path, data: tuple[Path, ...], limit: int | Non
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder for people.json, people.md and people.png.")
 @click.option("--count", type=click.IntRange(min=2), default=200, show_default=True, help="People to sample.")
 @click.option("--expressions", type=click.IntRange(min=2), default=5, show_default=True, help="Pictures of each, with as many expressions.")
-@click.option("--proofs", type=click.IntRange(min=0), default=3, show_default=True, help="Other pictures, by which people are chosen; 0: none is refused.")
+@click.option("--proofs", type=click.IntRange(min=0), default=3, show_default=True, help="Pictures that people are chosen by first; 0: all are taken.")
 @click.option("--pack", type=click.Path(exists=True, file_okay=False, path_type=Path), help="insightface pack whose detector and recogniser look too.")
 @overrides
 def people(out: Path, count: int, expressions: int, proofs: int, pack: Path | None, overrides: tuple[str, ...]) -> None:

@@ -11,8 +11,8 @@ from PIL import Image
 from jobs.cli import main
 from jobs.eyes import SeenFaces
 from jobs.figure_config import about_machine, figure_config
-from jobs.new_people import PeoplePictures, auditor_vectors, people_config, people_tables
-from jobs.new_people_figures import detection, distinctness, matches, people_leakage
+from jobs.new_people import PeoplePictures, auditor_vectors, people_config, people_plan, people_proofs, people_tables, rows_of_view
+from jobs.new_people_figures import PeopleFigures, detection, distinctness, matches, people_leakage
 from jobs.new_people_report import page
 from manifests.errors import ConfigError, InputError
 from qc.report.inputs import Gallery
@@ -48,8 +48,9 @@ def test_recipe_has_the_people_and_the_affectnet_classes_first(bundled):
     config = people_config(figure_config(), num_people=30, num_expressions=9)
     assert config.identities.sampled.count == 30
     assert config.expressions.words[:2] == ("neutral", "happiness") and len(config.expressions.words) == 9
-    rows, tables = people_tables(config, None)
-    assert len(rows) == 270 and auditor_vectors(tables).shape[0] == 30
+    plan = people_plan(config)
+    assert plan.num_slots == 270 and people_proofs(config, plan) is None
+    assert auditor_vectors(people_tables(config, plan, None)).shape[0] == 30
     for wrong in ((1, 5), (5, 1), (5, 500)):
         with pytest.raises(ConfigError, match="2 or more people"):
             people_config(figure_config(), num_people=wrong[0], num_expressions=wrong[1])
@@ -101,18 +102,31 @@ def test_copy_of_a_training_person_is_the_nearest_of_all():
     assert (found.people.num_rows, found.pictures.num_rows, found.held_out.num_rows, found.num_gallery) == (12, 24, 50, 700)
 
 
+def test_chosen_people_have_each_expression_twice_and_the_first_ones_decide(bundled):
+    config = people_config(figure_config(), num_people=4, num_expressions=3, num_proofs=2)
+    plan = people_plan(config)
+    first, second = rows_of_view(plan, 0), rows_of_view(plan, 1)
+    asked = sorted((row.identity_id, row.expression) for row in first)
+    assert len(set(asked)) == 12 and asked == sorted((row.identity_id, row.expression) for row in second)
+    proofs = people_proofs(config, plan)
+    assert proofs is not None and proofs._previews is not None
+    assert sorted(row.slot for rows in proofs._previews.values() for row in rows) == sorted(row.slot for row in first)
+
+
 @pytest.mark.parametrize("taken", [0, 1])
 def test_page_says_how_people_were_chosen(taken):
     seen, pictures = people(np.eye(4), each=3)
     found = {"auditor": distinctness(seen, pictures, 0.5)}
     refused = {"no_face": 1, "training_person": 2, "earlier_person": 3}
-    proofs = {"proofs": 2, "candidates": 6 + taken, "people": taken, "refused": refused, "limit": 0.8, "training_limit": 0.9, "max_cosine": None}
+    looks = [{"name": name, "pictures": 2, "limit": limit, "refused": refused, "max_cosine": None} for name, limit in (("proofs", 0.8), ("previews", 0.86))]
+    proofs = {"candidates": 12 + taken, "people": taken, "training_limit": 0.9, "looks": looks}
     about = {"people": 4, "words": ["neutral", "joy"], "core": {"name": "bundled"}, **about_machine(figure_config())}
-    detections = {"face_detector": detection(seen, pictures.people)}
-    without = page(detections, found, matches(np.eye(4), 0.5), None, {**about, "proofs": None})
-    assert "as the prior draws them" in without
-    chosen = page(detections, found, matches(np.eye(4), 0.5), None, {**about, "proofs": proofs})
-    assert f"{taken} of {6 + taken} candidates. 3 were refused" in chosen and "2 because of a training person and 1 because a picture shows no face" in chosen
+    faces = PeopleFigures(detections={"face_detector": detection(seen, pictures.people)}, distinct=found, leaked=None)
+    without = page(faces, matches(np.eye(4), 0.5), {**about, "proofs": None})
+    assert "as the prior draws them" in without and "Other pictures" not in without
+    chosen = page(faces, matches(np.eye(4), 0.5), {**about, "proofs": proofs}, others=faces)
+    assert f"{taken} of {12 + taken} candidates." in chosen and "## Distinct from each other, other pictures" in chosen
+    assert "By the 2 faces that are measured first: 3 were refused because they come within 0.860 of an earlier person" in chosen
 
 
 def test_faces_of_three_people(bundled, shared, tmp_path):
@@ -124,7 +138,9 @@ def test_faces_of_three_people(bundled, shared, tmp_path):
     assert set(record["distinct"]) == {"auditor", "w600k_mbf_dq"} and set(record["faces_found"]) == {"face_detector", "buffalo_mini"}
     assert record["distinct"]["auditor"]["threshold"] is None  # 12 pairs are too few for a rate of 1e-3
     assert record["distinct"]["auditor"]["calibrated_threshold"] > 0.5
-    assert record["proofs"]["people"] == 3 and record["proofs"]["max_cosine"] < record["proofs"]["limit"]
+    assert record["proofs"]["people"] == 3 and [look["name"] for look in record["proofs"]["looks"]] == ["proofs", "previews"]
+    assert record["distinct"]["auditor"]["centres"]["max_cosine"] < record["distinct"]["auditor"]["calibrated_threshold"]
+    assert record["other_pictures"]["distinct"]["auditor"]["num_pictures"] == record["distinct"]["auditor"]["num_pictures"] == 6
     assert len(record["leakage"]["nearest"]) == 3 and record["leakage"]["num_gallery"] == 1140
     assert "not estimable" in (tmp_path / "people.md").read_text()
     with Image.open(tmp_path / "people.png") as sheet:
