@@ -55,6 +55,13 @@ class Corpus:
         """The corpus restricted to some rows."""
         return Corpus(**{name: getattr(self, name)[index] for name in self.__dataclass_fields__})
 
+    def joined(self, other: Corpus) -> Corpus:
+        """The rows of both. Raises InputError when they share a person."""
+        both = np.intersect1d(self.identity, other.identity)
+        if len(both):
+            raise InputError(f"corpus: {len(both)} people are in two families of shards, such as {int(both[0])}. Render one with another --first-identity.")
+        return Corpus(**{name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in self.__dataclass_fields__})
+
     @property
     def held_out(self) -> NDArray[np.bool_]:
         """True for the identities that no training may see: the last 60."""
@@ -81,7 +88,7 @@ def load_corpus(folder: Path, *, size: int = IMAGE_SIZE, pattern: str = "cg-*.ta
 
     Raises InputError when the folder holds no shard.
     """
-    shards = sorted(str(path) for path in folder.glob(pattern)) or sorted(str(path) for path in folder.glob(f"shards/{pattern}"))
+    shards = _shards(folder, pattern)
     if not shards:
         raise InputError(f'corpus: no {pattern} in "{folder}". Give the folder that holds the shards with --corpus.')
     columns: dict[str, list[Any]] = {name: [] for name in Corpus.__dataclass_fields__}
@@ -90,6 +97,15 @@ def load_corpus(folder: Path, *, size: int = IMAGE_SIZE, pattern: str = "cg-*.ta
         for name, value in _columns(label, sample["jpg"], sample["seg.png"], size).items():
             columns[name].append(value)
     return Corpus(**{name: np.stack([np.asarray(v) for v in values]) for name, values in columns.items()})
+
+
+def has_shards(folder: Path, pattern: str) -> bool:
+    """Whether a corpus folder has shards of a family."""
+    return bool(_shards(folder, pattern))
+
+
+def _shards(folder: Path, pattern: str) -> list[str]:
+    return sorted(str(path) for path in folder.glob(pattern)) or sorted(str(path) for path in folder.glob(f"shards/{pattern}"))
 
 
 def decode_portrait(jpeg: bytes, size: int) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from generator.training.corpus import NUM_ATTRIBUTES, Corpus, identity_groups
+from generator.training.corpus import NUM_ATTRIBUTES, Corpus, has_shards, identity_groups, load_corpus
 from generator.training.crops import CropSpec, FaceCrops, plain_crops
 from generator.training.export import Storage, export_onnx
 from generator.training.loop import LoopConfig
@@ -39,6 +39,7 @@ class RecogniserSpec:
     pool: str = "mean"
     inner: tuple[int, int] | None = None
     audit: bool = False  # learns from the audit identities and nothing else
+    more: bool = False  # learns from the identities of MORE shards, too, which nothing else knows
     pictures_per_identity: int = 4  # in a batch
     seed: int = 0
     crops: CropSpec = field(default_factory=CropSpec)
@@ -51,7 +52,7 @@ RECOGNISERS: dict[str, RecogniserSpec] = {
     "identity_metric": RecogniserSpec(block="pooled", widths=(24, 48, 96, 192), depths=(1, 2, 2), dim=128, loss="contrast", seed=12),
     "identity_triplet": RecogniserSpec(block="plain", widths=(24, 48, 96, 160), depths=(1, 1, 2), dim=128, loss="triplet", pool="places", seed=13),
     "gate": RecogniserSpec(
-        block="bottleneck", widths=(32, 64, 160, 320), depths=(2, 3, 2), dim=192, loss="cos", pool="places", pictures_per_identity=2, seed=14,
+        block="bottleneck", widths=(32, 64, 160, 320), depths=(2, 3, 2), dim=192, loss="cos", pool="places", pictures_per_identity=2, seed=14, more=True,
         crops=CropSpec(jitter_px=1.5, swap_share=0.75, colour=0.6),
     ),
     "auditor": RecogniserSpec(
@@ -59,6 +60,7 @@ RECOGNISERS: dict[str, RecogniserSpec] = {
         crops=CropSpec(jitter_px=1.0, swap_share=0.7, colour=0.4, degrade_share=0.5),
     ),
 }  # fmt: skip
+MORE = "more-*.tar"
 EMA_DECAY = 0.99
 TRIPLET_FOCUS_STEPS = 60  # by which the focus on hard pictures grows by one
 
@@ -79,10 +81,13 @@ class Recogniser(nn.Module):
 class RecogniserTask:
     """Telling the training identities apart, and reading sixteen known numbers of each from its embedding."""
 
-    def __init__(self, name: str, corpus: Corpus, spec: RecogniserSpec, *, attribute_weight: float = 2.0) -> None:
+    def __init__(self, name: str, corpus: Corpus, spec: RecogniserSpec, *, more: Corpus | None = None, attribute_weight: float = 2.0) -> None:
+        """more: further people to learn from, none of whom `corpus` has."""
         chosen = corpus.audit if spec.audit else ~corpus.audit & ~corpus.held_out
         self.name, self.spec, self.attribute_weight = name, spec, attribute_weight
         self.corpus = corpus.rows(np.flatnonzero(chosen))
+        if more is not None:
+            self.corpus = self.corpus.joined(more)
         self.groups = identity_groups(self.corpus.identity)
         self.crops = FaceCrops(self.corpus, spec.crops)
         first = np.array([group[0] for group in self.groups])
@@ -128,11 +133,13 @@ def build_embedder(spec: RecogniserSpec) -> Embedder:
     return Embedder(Trunk(spec.block, spec.widths, spec.depths), spec.dim, pool=spec.pool, inner=spec.inner)
 
 
-def build(corpus: Corpus, name: str) -> RecogniserTask:
-    """The training task of one recogniser of RECOGNISERS."""
+def build(corpus: Corpus, name: str, folder: Path | None = None) -> RecogniserTask:
+    """The training task of one recogniser of RECOGNISERS. folder: of the corpus, whose MORE shards some learn from, too, where there are any."""
     if name not in RECOGNISERS:
         raise ConfigError(f'recogniser "{name}" is not one of {", ".join(RECOGNISERS)}. Choose one of these.')
-    return RecogniserTask(name, corpus, RECOGNISERS[name])
+    spec = RECOGNISERS[name]
+    more = load_corpus(folder, pattern=MORE) if spec.more and folder is not None and has_shards(folder, MORE) else None
+    return RecogniserTask(name, corpus, spec, more=more)
 
 
 def loop_config(name: str, steps: int) -> LoopConfig:

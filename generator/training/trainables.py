@@ -92,8 +92,9 @@ def _recogniser(name: str, steps: int) -> Trainable:
         return identity.measure(network, corpus, load_counterparts(place.corpus) if has_quadruples else {}) | figures
 
     return Trainable(
-        file=file, build=lambda corpus, place, options: identity.build(corpus, name), loop=lambda n: identity.loop_config(name, n), steps=steps, finish=finish
-    )
+        file=file, build=lambda corpus, place, options: identity.build(corpus, name, place.corpus), loop=lambda n: identity.loop_config(name, n),
+        steps=steps, finish=finish,
+    )  # fmt: skip
 
 
 def _finish_expression(task: Task, config: LoopConfig, corpus: Corpus, place: Place) -> Figures:

@@ -11,7 +11,8 @@ from generator.training.identity import RECOGNISERS, Loss, RecogniserTask, build
 from generator.training.loop import train
 from generator.training.settle import settle
 from generator.training.verification import equal_error_rate, swap_figures, verification_figures
-from manifests.errors import ConfigError
+from manifests.errors import ConfigError, InputError
+from tests.generator.training.drawn import write_shard
 
 SMALL = replace(RECOGNISERS["identity_metric"], widths=(8, 8, 16), depths=(1, 1), dim=16, pictures_per_identity=2)
 
@@ -35,6 +36,18 @@ def test_conditioners_and_auditor_learn_from_different_identities(drawn_corpus: 
     conditioner, auditor = build(drawn_corpus, "identity_arc").corpus, build(drawn_corpus, "auditor").corpus
     assert set(conditioner.identity.tolist()) == set(range(12))
     assert set(auditor.identity.tolist()) == set(range(60, 68))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:unclosed file:ResourceWarning")
+def test_gate_alone_learns_from_people_of_further_shards(drawn_corpus: Corpus, tmp_path: Path):
+    strangers = replace(drawn_corpus.rows(np.arange(3)), identity=np.array([900, 900, 901]))
+    write_shard(strangers, tmp_path / "more-000000.tar")
+    assert set(build(drawn_corpus, "gate", tmp_path).corpus.identity.tolist()) == {*range(12), 900, 901}
+    for name in ("gate", "identity_arc"):
+        alone = build(drawn_corpus, name, tmp_path / "elsewhere" if name == "gate" else tmp_path)
+        assert set(alone.corpus.identity.tolist()) == set(range(12))
+    with pytest.raises(InputError, match="people are in two families of shards, such as"):
+        drawn_corpus.joined(drawn_corpus.rows(np.arange(2)))
 
 
 def test_interrupted_training_ends_with_the_same_bytes(drawn_corpus: Corpus, tmp_path: Path):
