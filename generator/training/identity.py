@@ -24,7 +24,7 @@ from generator.training.nets import Embedder, Trunk
 from generator.training.verification import swap_figures, verification_figures
 from manifests.errors import ConfigError
 
-Loss = Literal["arc", "cos", "contrast", "triplet", "contrast_cos"]
+Loss = Literal["arc", "contrast", "triplet", "contrast_cos"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ RECOGNISERS: dict[str, RecogniserSpec] = {
     "identity_metric": RecogniserSpec(block="pooled", widths=(24, 48, 96, 192), depths=(1, 2, 2), dim=128, loss="contrast", seed=12),
     "identity_triplet": RecogniserSpec(block="plain", widths=(24, 48, 96, 160), depths=(1, 1, 2), dim=128, loss="triplet", pool="places", seed=13),
     "gate": RecogniserSpec(
-        block="bottleneck", widths=(32, 64, 160, 320), depths=(2, 3, 2), dim=192, loss="cos", pool="places", pictures_per_identity=2, seed=14, more=True,
+        block="bottleneck", widths=(32, 64, 160, 320), depths=(2, 3, 2), dim=192, loss="contrast_cos", pool="places", seed=14, more=True,
         crops=CropSpec(jitter_px=1.5, swap_share=0.75, colour=0.6),
     ),
     "auditor": RecogniserSpec(
@@ -100,7 +100,7 @@ class RecogniserTask:
         """Crops (B, 3, 112, 112) and their class numbers (B,)."""
         each = self.spec.pictures_per_identity
         target = draw.choice(len(self.groups), batch_size // each, replace=False)
-        rows = np.concatenate([draw.choice(self.groups[t], each, replace=False) for t in target])
+        rows = np.concatenate([draw.choice(self.groups[t], each, replace=len(self.groups[t]) < each) for t in target])
         return self.crops.draw(rows, draw).images, torch.from_numpy(np.repeat(target, each))
 
     def loss(self, draw: np.random.Generator, batch_size: int, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -118,8 +118,6 @@ class RecogniserTask:
         match self.spec.loss:
             case "arc":
                 return F.cross_entropy(margin_logits(cosine, target, scale=24, angle=0.3), target)
-            case "cos":
-                return F.cross_entropy(margin_logits(cosine, target, scale=24, offset=0.25), target)
             case "contrast":
                 return supervised_contrast(unit, target, temperature=0.1)
             case "triplet":

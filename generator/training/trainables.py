@@ -152,7 +152,7 @@ TRAINABLES: dict[str, Trainable] = {
     "identity_arc": _recogniser("identity_arc", 880),
     "identity_metric": _recogniser("identity_metric", 560),
     "identity_triplet": _recogniser("identity_triplet", 430),
-    "gate": _recogniser("gate", 1000),
+    "gate": _recogniser("gate", 1500),
     "auditor": _recogniser("auditor", 850),
     "expression_encoder": Trainable(
         file="expression/expression_encoder.onnx",

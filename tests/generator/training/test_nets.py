@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from generator.training.embeddings import IDENTITY_FILES
 from generator.training.identity import RECOGNISERS, build_embedder
 from generator.training.nets import BLOCKS, Embedder, Trunk, recalibrate
 
@@ -14,9 +15,9 @@ def test_every_recogniser_maps_a_crop_to_its_width(name: str):
         assert build_embedder(RECOGNISERS[name]).eval()(torch.zeros(2, 3, 112, 112)).shape == (2, RECOGNISERS[name].dim)
 
 
-def test_no_two_recognisers_share_trunk_and_loss():
-    assert len({spec.block for spec in RECOGNISERS.values()}) == len(RECOGNISERS) == len(BLOCKS)
-    assert len({spec.seed for spec in RECOGNISERS.values()}) == len({spec.loss for spec in RECOGNISERS.values()}) == len(RECOGNISERS)
+def test_no_two_recognisers_share_a_trunk_and_no_two_conditioners_a_loss():
+    assert len({spec.block for spec in RECOGNISERS.values()}) == len({spec.seed for spec in RECOGNISERS.values()}) == len(RECOGNISERS) == len(BLOCKS)
+    assert len({RECOGNISERS[name].loss for name in IDENTITY_FILES}) == len(IDENTITY_FILES) == 3
 
 
 def test_inner_crop_ignores_the_border():
